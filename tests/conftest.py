@@ -1,0 +1,69 @@
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from steglib import load_images, load_pairs
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A fresh home, in which nothing is cached and no run exists."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("STEGLIB_HOME", str(folder))
+    for name in ("STEGLIB_DATA", "STEGLIB_KAGGLE", "KAGGLE_KERNEL_RUN_TYPE"):
+        monkeypatch.delenv(name, raising=False)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pairs():
+    """Eight covers and secrets of the sample's val split."""
+    return load_pairs(load_images("sample", "val").images, 8, seed=0)
+
+
+@pytest.fixture(scope="session")
+def tiny_imagenet(tmp_path_factory):
+    """A folder in Tiny ImageNet's official layout: 3 classes, one file in greyscale."""
+    root = tmp_path_factory.mktemp("data") / "tiny-imagenet-200"
+    rng = np.random.default_rng(0)
+    wnids = ["n03", "n01", "n02"]
+
+    def save(path, mode="RGB"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), np.uint8)).resize((64, 64))
+        picture.convert(mode).save(path)
+
+    for wnid in wnids:
+        for i in range(16):
+            mode = "L" if (wnid, i) == ("n01", 0) else "RGB"
+            save(root / "train" / wnid / "images" / f"{wnid}_{i}.JPEG", mode)
+        (root / "train" / wnid / f"{wnid}_boxes.txt").write_text("no picture")
+    rows = []
+    for i in range(12):
+        save(root / "val" / "images" / f"val_{i}.JPEG")
+        rows.append(f"val_{i}.JPEG\t{wnids[i % 3]}\t0\t0\t9\t9\n")
+        save(root / "test" / "images" / f"test_{i}.JPEG")
+    (root / "val" / "val_annotations.txt").write_text("".join(rows))
+    (root / "wnids.txt").write_text("\n".join(wnids))
+    (root / "words.txt").write_text("n01\ttench, Tinca tinca\nn02\tcat\nn03\tdog\nn99\tother\n")
+    return root
+
+
+@pytest.fixture
+def run_python():
+    """Runs `python ARGUMENTS` in a process of its own."""
+
+    def run(*arguments, **environment):
+        return subprocess.run(
+            [sys.executable, *map(str, arguments)],
+            env={**os.environ, **{k: str(v) for k, v in environment.items()}},
+            capture_output=True,
+            text=True,
+            timeout=600,
+        )
+
+    return run
