@@ -1,0 +1,78 @@
+"""What every hider is: two methods on 8-bit images."""
+
+import numpy as np
+
+
+def check_images(images, name: str) -> np.ndarray:
+    """`images` as a batch uint8 [n, h, w, 3].
+
+    Raises:
+        ValueError: another dtype or shape, or no image at all.
+    """
+    images = np.asarray(images)
+    if images.dtype != np.uint8:
+        raise ValueError(
+            f"{name} must be uint8, grey levels 0…255, not {images.dtype}. "
+            "Scale and round floats first."
+        )
+    if images.ndim not in (3, 4) or images.shape[-1] != 3 or 0 in images.shape:
+        raise ValueError(
+            f"{name} must have the shape [h, w, 3] or [n, h, w, 3], not {list(images.shape)}."
+        )
+    return images[None] if images.ndim == 3 else images
+
+
+class Hider:
+    """Base class: a hider defines `_hide` and `_reveal` on batches uint8 [n, h, w, 3].
+
+    Attributes:
+        name: what tables and figures call it.
+        min_side: the least height and width it takes, in pixels.
+    """
+
+    name = "hider"
+    min_side = 1
+
+    def hide(self, cover, secret) -> np.ndarray:
+        """The stego image: looks like the cover, holds the secret.
+
+        Args:
+            cover: uint8 [h, w, 3] or [n, h, w, 3], RGB.
+            secret: the same shape.
+
+        Returns:
+            uint8, the shape of `cover`.
+
+        Raises:
+            ValueError: another dtype or shape, mismatched sizes, or too small an image.
+        """
+        covers, secrets = self._check(cover, "cover"), self._check(secret, "secret")
+        if np.shape(cover) != np.shape(secret):
+            raise ValueError(
+                f"cover and secret must have the same shape, "
+                f"not {list(np.shape(cover))} and {list(np.shape(secret))}."
+            )
+        return self._hide(covers, secrets).reshape(np.shape(cover))
+
+    def reveal(self, stego) -> np.ndarray:
+        """The secret in `stego`, which has the same shape and dtype.
+
+        Raises:
+            ValueError: another dtype or shape, or too small an image.
+        """
+        return self._reveal(self._check(stego, "stego")).reshape(np.shape(stego))
+
+    def _check(self, images, name):
+        images = check_images(images, name)
+        if min(images.shape[1:3]) < self.min_side:
+            raise ValueError(
+                f"{self.name} needs at least {self.min_side} × {self.min_side} pixels, "
+                f"{name} has {images.shape[1]} × {images.shape[2]}."
+            )
+        return images
+
+    def _hide(self, covers, secrets):
+        raise NotImplementedError
+
+    def _reveal(self, stegos):
+        raise NotImplementedError
