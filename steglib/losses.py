@@ -1,0 +1,90 @@
+"""The reveal loss and the full loss of deep steganography (Baluja, NeurIPS 2017).
+
+Both compare grey levels 0…255. `full_loss` and the metrics take joined images
+[n, h, w, 6]: cover and secret against stego and revealed.
+"""
+
+import keras
+from keras import ops
+
+SCALES = ("mse", "log")
+
+
+def _image_mse(y_true, y_pred):
+    return ops.mean(ops.square(y_pred - ops.cast(y_true, y_pred.dtype)), axis=(1, 2, 3))
+
+
+def _psnr(mse):
+    # At least the error of rounding alone, 1/12: no gain in chasing what a file cannot hold.
+    return 10.0 * ops.log10(255.0**2 / (mse + 1.0 / 12.0))
+
+
+def _penalty(y_true, y_pred, scale):
+    mse = _image_mse(y_true, y_pred)
+    return mse if scale == "mse" else -_psnr(mse)
+
+
+@keras.saving.register_keras_serializable("steglib")
+class RevealLoss(keras.losses.Loss):
+    """How far revealed images are from the secrets, per image.
+
+    Args:
+        scale: "mse" for the mean squared error (grey levels squared), "log" for minus the
+            PSNR in decibels: the logarithm of each image's MSE, so that no hard image
+            outweighs the others.
+    """
+
+    def __init__(self, scale="mse", name="reveal_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        if scale not in SCALES:
+            raise ValueError(f"scale must be one of {SCALES}, not {scale!r}.")
+        self.scale = scale
+
+    def call(self, y_true, y_pred):
+        """[n] losses of secrets y_true and revealed images y_pred, both [n, h, w, 3]."""
+        return _penalty(y_true, y_pred, self.scale)
+
+    def get_config(self):
+        return {**super().get_config(), "scale": self.scale}
+
+
+@keras.saving.register_keras_serializable("steglib")
+class FullLoss(RevealLoss):
+    """The reveal loss plus β times the same loss between covers and stego images.
+
+    Args:
+        beta: weight of the cover, ≥ 0.
+        scale: as in `RevealLoss`.
+    """
+
+    def __init__(self, beta=1.0, scale="mse", name="full_loss", **kwargs):
+        super().__init__(scale=scale, name=name, **kwargs)
+        self.beta = beta
+
+    def call(self, y_true, y_pred):
+        """[n] losses of joined images, both [n, h, w, 6]."""
+        reveal = super().call(y_true[..., 3:], y_pred[..., 3:])
+        return reveal + self.beta * _penalty(y_true[..., :3], y_pred[..., :3], self.scale)
+
+    def get_config(self):
+        return {**super().get_config(), "beta": self.beta}
+
+
+def reveal_mse(y_true, y_pred):
+    """MSE of the secret, in grey levels squared, [n] for joined images [n, h, w, 6]."""
+    return _image_mse(y_true[..., 3:], y_pred[..., 3:])
+
+
+def cover_mse(y_true, y_pred):
+    """MSE of the cover, likewise."""
+    return _image_mse(y_true[..., :3], y_pred[..., :3])
+
+
+def secret_psnr(y_true, y_pred):
+    """PSNR of the secret in decibels, [n] for joined images."""
+    return _psnr(reveal_mse(y_true, y_pred))
+
+
+def cover_psnr(y_true, y_pred):
+    """PSNR of the cover in decibels, likewise."""
+    return _psnr(cover_mse(y_true, y_pred))
