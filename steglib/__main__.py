@@ -1,0 +1,5 @@
+import sys
+
+from steglib.cli import main
+
+sys.exit(main())

@@ -1,0 +1,129 @@
+"""`python -m steglib`: train, evaluate, hide, reveal."""
+
+import argparse
+import sys
+from dataclasses import fields
+from pathlib import Path
+from types import NoneType
+from typing import get_args
+
+import numpy as np
+from PIL import Image
+
+from steglib import paths
+from steglib.baselines import LSB
+from steglib.classic import load_model
+from steglib.data import load_images, load_pairs
+from steglib.evaluation import evaluate, summarise
+from steglib.training import TrainingConfig, load_config, train
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns the exit code, 2 after a mistake of the user's."""
+    parser = argparse.ArgumentParser(prog="steglib", description=sys.modules["steglib"].__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for add in (_add_hide, _add_reveal, _add_evaluate, _add_train):
+        add(commands)
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (OSError, ValueError, FloatingPointError) as error:
+        print(f"steglib: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _add_hide(commands):
+    parser = commands.add_parser("hide", help="hide one picture in another")
+    parser.add_argument("cover", type=Path, help="the picture that everyone may see")
+    parser.add_argument("secret", type=Path, help="the picture to hide, of the same size")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the stego file, a PNG")
+    parser.add_argument("--model", default="classic", help="shipped weights or a model.keras")
+    parser.set_defaults(run=_hide)
+
+
+def _hide(options):
+    stego = load_model(options.model).hide(_read(options.cover), _read(options.secret))
+    _write(stego, options.output)
+
+
+def _add_reveal(commands):
+    parser = commands.add_parser("reveal", help="reveal what a stego picture hides")
+    parser.add_argument("stego", type=Path, help="what `hide` wrote, unchanged")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the secret, a PNG")
+    parser.add_argument("--model", default="classic", help="the one that hid the secret")
+    parser.set_defaults(run=_reveal)
+
+
+def _reveal(options):
+    _write(load_model(options.model).reveal(_read(options.stego)), options.output)
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as picture:
+        return np.asarray(picture.convert("RGB"))
+
+
+def _write(image: np.ndarray, path: Path) -> None:
+    if path.suffix.lower() != ".png":
+        raise ValueError(f"{path} must end in .png: other formats would change the pixels.")
+    Image.fromarray(image).save(path)
+
+
+def _add_evaluate(commands):
+    parser = commands.add_parser("evaluate", help="score models and baselines on held-out pairs")
+    parser.add_argument(
+        "models", nargs="*", help="shipped weights or model.keras files; default: all shipped"
+    )
+    parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
+    parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the pairs (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, help="also write the scores of every pair there")
+    parser.set_defaults(run=_evaluate)
+
+
+def _evaluate(options):
+    images = load_images(options.data, "val").images
+    covers, secrets = load_pairs(images, options.pairs, options.seed)
+    models = options.models or ["classic", "classic-faint"]
+    hiders = [load_model(name) for name in models] + [LSB(bits) for bits in range(1, 5)]
+    scores = evaluate(hiders, covers, secrets)
+    print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
+    print(summarise(scores).round(3).to_string())
+    if options.csv:
+        scores.to_csv(options.csv, index=False)
+
+
+def _add_train(commands):
+    parser = commands.add_parser(
+        "train",
+        help="train the classic model",
+        epilog=TrainingConfig.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--name", required=True, help="of the run folder")
+    parser.add_argument(
+        "--resume", action="store_true", help="go on with a run, with the config it began with"
+    )
+    for field in fields(TrainingConfig):
+        _add_option(parser, field)
+    parser.set_defaults(run=_train)
+
+
+def _add_option(parser, field):
+    """The option that sets one field of `TrainingConfig`; None where it is not given."""
+    kind = next((t for t in get_args(field.type) if t is not NoneType), field.type)
+    action = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
+    name = "--" + field.name.replace("_", "-")
+    parser.add_argument(name, default=None, help=f"default: {field.default}", **action)
+
+
+def _train(options):
+    names = [field.name for field in fields(TrainingConfig)]
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    run = paths.runs_dir() / options.name
+    if options.resume and not given and (run / "config.json").is_file():
+        config = load_config(run)
+    else:
+        config = TrainingConfig(**given)
+    print(train(config, options.name, resume=options.resume))

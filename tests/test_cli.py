@@ -1,0 +1,65 @@
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from steglib import load_model, metrics
+from steglib.cli import main
+
+
+@pytest.fixture
+def photos(tmp_path, pairs):
+    files = tmp_path / "cover.png", tmp_path / "secret.png"
+    for file, images in zip(files, pairs, strict=True):
+        Image.fromarray(images[0]).save(file)
+    return files
+
+
+def test_hide_and_reveal(photos, tmp_path, pairs, run_python):
+    stego, revealed = tmp_path / "stego.png", tmp_path / "revealed.png"
+    for command in (["hide", *photos, "-o", stego], ["reveal", stego, "-o", revealed]):
+        done = run_python("-m", "steglib", *command)
+        assert done.returncode == 0, done.stderr
+    hider = load_model("classic")
+    expected = hider.hide(pairs[0][0], pairs[1][0])
+    assert np.array_equal(np.asarray(Image.open(stego)), expected)
+    assert np.array_equal(np.asarray(Image.open(revealed)), hider.reveal(expected))
+    assert metrics.psnr(pairs[1][:1], np.asarray(Image.open(revealed))[None])[0] > 30
+
+
+def test_mistakes_are_one_line_and_exit_code_2(photos, tmp_path, capsys):
+    cover, secret = map(str, photos)
+    small = tmp_path / "small.png"
+    Image.new("RGB", (32, 32)).save(small)
+    stego = str(tmp_path / "stego.png")
+    mistakes = {
+        "same shape": ["hide", cover, str(small), "-o", stego],
+        "must end in .png": ["hide", cover, secret, "-o", str(tmp_path / "stego.jpg")],
+        "missing.png": ["hide", "missing.png", secret, "-o", stego],
+        "no weights 'nothing'": ["reveal", cover, "-o", stego, "--model", "nothing"],
+    }
+    for message, arguments in mistakes.items():
+        assert main(arguments) == 2
+        error = capsys.readouterr().err
+        assert message in error and error.count("\n") == 1
+    assert not list(tmp_path.glob("stego*"))
+
+
+def test_evaluate_prints_the_table(home, tmp_path, capsys):
+    scores = tmp_path / "scores.csv"
+    assert main(["evaluate", "classic", "--pairs", "4", "--csv", str(scores)]) == 0
+    printed = capsys.readouterr().out
+    table = pd.read_csv(scores)
+    assert len(table) == 5 * 4
+    mean = table[table["model"] == "classic"]["cover_psnr"].mean()
+    assert f"{mean:.3f}" in printed and "LSB, 4 bits" in printed
+
+
+def test_train_refuses_what_exists(home, capsys):
+    options = ["--images", "24", "--held-out", "8", "--epochs", "1", "--batch-size", "8"]
+    options += ["--width", "16", "--hidden", "8", "--no-mixed-precision", "--beta", "0.5"]
+    assert main(["train", "--name", "again", *options]) == 0
+    assert main(["train", "--name", "again", *options]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["train", "--name", "again", "--resume"]) == 0
+    assert '"beta": 0.5' in (home / "runs" / "again" / "config.json").read_text()
