@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers, ops
+from PIL import Image
 
 from steglib.hider import Hider
 from steglib.layers import (
@@ -178,9 +179,10 @@ def join(encoder, decoder):
 class ClassicHider(Hider):
     """An encoder and a decoder as a hider.
 
-    Images of other sides than multiples of 8 are padded by repeating their edge, and cropped
-    back; what was hidden in the part of a block that is cropped away is lost, so revealed
-    images are less exact in their last rows and columns there.
+    They work on whole blocks. Where a side is no multiple of 8, the secret is scaled to the
+    largest part of the cover that holds whole blocks, and scaled back when it is revealed; the
+    last rows or columns of the cover stay as they are. (Padding the images and cropping them
+    again would lose what is hidden in the part of a block that is cropped away.)
 
     Args:
         encoder, decoder: Keras models as `build_encoder` and `build_decoder` make them.
@@ -193,22 +195,32 @@ class ClassicHider(Hider):
         self.encoder, self.decoder, self.name = encoder, decoder, name
 
     def _hide(self, covers, secrets):
-        return _apply(self.encoder, covers, secrets)
+        h, w = (side // BLOCK * BLOCK for side in covers.shape[1:3])
+        stegos = covers.copy()
+        stegos[:, :h, :w] = _apply(self.encoder, covers[:, :h, :w], _resize(secrets, h, w))
+        return stegos
 
     def _reveal(self, stegos):
-        return _apply(self.decoder, stegos)
+        h, w = (side // BLOCK * BLOCK for side in stegos.shape[1:3])
+        return _resize(_apply(self.decoder, stegos[:, :h, :w]), *stegos.shape[1:3])
+
+
+def _resize(images, h, w):
+    if images.shape[1:3] == (h, w):
+        return images
+    scaled = (Image.fromarray(image).resize((w, h), Image.Resampling.LANCZOS) for image in images)
+    return np.stack([np.asarray(image) for image in scaled])
 
 
 def _apply(model, *batches):
+    """The model's grey levels uint8, without `predict`, which compiles anew for every size."""
     n, h, w, _ = batches[0].shape
-    padding = ((0, 0), (0, -h % BLOCK), (0, -w % BLOCK), (0, 0))
     at_once = max(1, PIXELS_AT_ONCE // (h * w))
     results = []
     for start in range(0, n, at_once):
-        # Not `predict`, which would compile the model anew for every size of photo.
-        padded = [np.pad(batch[start : start + at_once], padding, "edge") for batch in batches]
-        pixels = ops.convert_to_numpy(model(padded if len(padded) > 1 else padded[0]))
-        results.append(np.clip(np.rint(pixels[:, :h, :w]), 0, 255).astype(np.uint8))
+        inputs = [batch[start : start + at_once] for batch in batches]
+        pixels = ops.convert_to_numpy(model(inputs if len(inputs) > 1 else inputs[0]))
+        results.append(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
     return np.concatenate(results)
 
 

@@ -1,28 +1,32 @@
-"""`python -m steglib`: train, evaluate, hide, reveal."""
+"""`python -m steglib`: hide, reveal, evaluate, train, ship."""
 
 import argparse
+import json
+import platform
+import shutil
 import sys
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import NoneType
 from typing import get_args
 
+import keras
 import numpy as np
 from PIL import Image
 
 from steglib import paths
 from steglib.baselines import LSB
-from steglib.classic import load_model
+from steglib.classic import WEIGHTS, linear_hider, load_model
 from steglib.data import load_images, load_pairs
 from steglib.evaluation import evaluate, summarise
-from steglib.training import TrainingConfig, load_config, train
+from steglib.training import TrainingConfig, load_config, load_history, train
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="steglib", description=sys.modules["steglib"].__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_hide, _add_reveal, _add_evaluate, _add_train):
+    for add in (_add_hide, _add_reveal, _add_evaluate, _add_train, _add_ship):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -86,7 +90,9 @@ def _evaluate(options):
     images = load_images(options.data, "val").images
     covers, secrets = load_pairs(images, options.pairs, options.seed)
     models = options.models or ["classic", "classic-faint"]
-    hiders = [load_model(name) for name in models] + [LSB(bits) for bits in range(1, 5)]
+    hiders = [load_model(name) for name in models]
+    hiders.append(linear_hider(load_images(options.data, "train", limit=4000).images))
+    hiders += [LSB(bits) for bits in range(1, 5)]
     scores = evaluate(hiders, covers, secrets)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
     print(summarise(scores).round(3).to_string())
@@ -127,3 +133,44 @@ def _train(options):
     else:
         config = TrainingConfig(**given)
     print(train(config, options.name, resume=options.resume))
+
+
+def _add_ship(commands):
+    parser = commands.add_parser("ship", help="make a finished run the package's weights")
+    parser.add_argument("name", help="of the run; its weights ship under that name")
+    parser.add_argument("--pairs", type=int, default=1000, help="to score (default: %(default)s)")
+    parser.add_argument("--note", default="", help="what else the card should say")
+    parser.set_defaults(run=_ship)
+
+
+def _ship(options):
+    """Copies `model.keras` and writes its card: data, command, seed, curve, scores."""
+    run = paths.runs_dir() / options.name
+    config, history = load_config(run), load_history(run)
+    model = load_model(run / "model.keras")
+    covers, secrets = load_pairs(load_images(config.data, "val").images, options.pairs, seed=0)
+    scores = summarise(evaluate([model], covers, secrets)).iloc[0]
+    changed = {
+        field.name: value
+        for field, value in zip(fields(config), asdict(config).values(), strict=True)
+        if value != field.default
+    }
+    arguments = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in changed.items())
+    files = [run / name for name in ("config.json", "metrics.json")]
+    begun, ended = (file.stat().st_mtime for file in files)
+    card = {
+        "name": options.name,
+        "note": options.note,
+        "command": f"python -m steglib train --name {options.name} {arguments}",
+        "seed": config.seed,
+        "minutes": round((ended - begun) / 60),
+        "machine": f"{platform.machine()}, Keras {keras.__version__} on {keras.backend.backend()}",
+        "parameters": model.encoder.count_params() + model.decoder.count_params(),
+        "data": f"{config.data}, split train; {config.held_out} of its images held out to watch",
+        "scored on": f"{len(covers)} pairs of {config.data}, split val, after an 8-bit PNG file",
+        "scores": scores.round(4).to_dict(),
+        "curve": history.round(4).to_dict("list"),
+    }
+    WEIGHTS.mkdir(exist_ok=True)
+    shutil.copy(run / "model.keras", WEIGHTS / f"{options.name}.keras")
+    (WEIGHTS / f"{options.name}.json").write_text(json.dumps(card, indent=1) + "\n")

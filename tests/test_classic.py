@@ -26,18 +26,20 @@ def test_at_most_one_and_a_half_million_parameters(hider):
 
 
 @pytest.mark.parametrize("height, width", [(8, 8), (9, 31), (64, 64), (100, 75)])
-def test_any_size_from_eight(hider, pairs, height, width):
-    rng = np.random.default_rng(0)
-    cover = np.tile(pairs[0][0], (2, 2, 1))[:height, :width]
-    secret = np.tile(pairs[1][0], (2, 2, 1))[:height, :width]
-    cover = np.clip(cover + rng.integers(0, 2, cover.shape), 0, 255).astype(np.uint8)
+def test_any_size_from_eight(hider, height, width):
+    """Smooth images, so that scaling them to whole blocks costs little."""
+    y, x = np.mgrid[:height, :width][..., None] / max(height, width)
+    cover = (60 + 120 * x + 40 * np.sin([[[1, 2, 3]]] + 5 * y)).astype(np.uint8)
+    secret = (200 - 100 * y + 40 * np.cos([[[3, 1, 2]]] + 5 * x)).astype(np.uint8)
     stego = hider.hide(cover, secret)
     revealed = hider.reveal(stego)
     assert stego.shape == revealed.shape == cover.shape
     assert stego.dtype == revealed.dtype == np.uint8
-    inner = np.s_[: height // 8 * 8, : width // 8 * 8]  # whole blocks
-    error = metrics.psnr(secret[inner][None], revealed[inner][None])[0]
-    assert error > 27
+    assert metrics.psnr(cover[None], stego[None])[0] > 35
+    assert metrics.psnr(secret[None], revealed[None])[0] > 30
+    edges = np.ones((height, width), bool)  # no strip along the edges is lost
+    edges[4:-4, 4:-4] = False
+    assert np.abs(revealed.astype(int) - secret)[edges].mean() < 6
 
 
 def test_a_batch_is_as_its_images(hider, pairs):

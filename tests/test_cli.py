@@ -1,9 +1,11 @@
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
-from steglib import load_model, metrics
+from steglib import cli, load_images, load_model, load_pairs, metrics
 from steglib.cli import main
 
 
@@ -50,7 +52,8 @@ def test_evaluate_prints_the_table(home, tmp_path, capsys):
     assert main(["evaluate", "classic", "--pairs", "4", "--csv", str(scores)]) == 0
     printed = capsys.readouterr().out
     table = pd.read_csv(scores)
-    assert len(table) == 5 * 4
+    assert table["model"].unique().tolist()[:2] == ["classic", "linear hiding"]
+    assert len(table) == 6 * 4
     mean = table[table["model"] == "classic"]["cover_psnr"].mean()
     assert f"{mean:.3f}" in printed and "LSB, 4 bits" in printed
 
@@ -63,3 +66,24 @@ def test_train_refuses_what_exists(home, capsys):
     assert "exists" in capsys.readouterr().err
     assert main(["train", "--name", "again", "--resume"]) == 0
     assert '"beta": 0.5' in (home / "runs" / "again" / "config.json").read_text()
+
+
+def test_ship_writes_weights_and_their_card(home, tmp_path, monkeypatch):
+    options = ["--images", "24", "--held-out", "8", "--epochs", "2", "--batch-size", "8"]
+    options += ["--width", "16", "--hidden", "8", "--seed", "7"]
+    assert main(["train", "--name", "mine", *options]) == 0
+    monkeypatch.setattr(cli, "WEIGHTS", tmp_path)
+    assert main(["ship", "mine", "--pairs", "4", "--note", "a trial"]) == 0
+    card = json.loads((tmp_path / "mine.json").read_text())
+    assert card["seed"] == 7 and card["note"] == "a trial"
+    assert len(card["curve"]["val_loss"]) == 2
+
+    # The card's command trains the same, and its scores are those of the shipped file.
+    again = card["command"].replace("--name mine", "--name again").split()[3:]
+    assert main(again) == 0
+    runs = home / "runs"
+    assert (runs / "again" / "config.json").read_text() == (runs / "mine/config.json").read_text()
+    val = load_images("sample", "val").images
+    stegos = load_model(tmp_path / "mine.keras").hide(*load_pairs(val, 4, seed=0))
+    psnr = metrics.psnr(load_pairs(val, 4, seed=0)[0], stegos).mean()
+    assert card["scores"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)

@@ -13,11 +13,11 @@ import pytest
 from steglib import load_images, load_model, load_pairs, metrics, paths, training
 from steglib.training import Checkpoint, TrainingConfig, learning_rates, load_history, train
 
-TINY = TrainingConfig(
-    images=56, held_out=8, epochs=6, batch_size=8, width=16, hidden=8, mixed_precision=False
-)
+SIZE = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
+TINY = TrainingConfig(images=56, held_out=8, epochs=6, batch_size=8, mixed_precision=False, **SIZE)
 OPTIONS = ["--images", "56", "--held-out", "8", "--epochs", "6", "--batch-size", "8"]
-OPTIONS += ["--width", "16", "--hidden", "8", "--no-mixed-precision"]
+OPTIONS += ["--width", "16", "--hidden", "8", "--encoder-blocks", "1", "--decoder-blocks", "1"]
+OPTIONS += ["--no-mixed-precision"]
 
 
 def arrays(path):
@@ -55,7 +55,7 @@ def test_run_folder(home):
 
 def test_beta_decides_what_training_improves(home):
     fast = {"images": 72, "held_out": 8, "epochs": 8, "batch_size": 8, "learning_rate": 5e-3}
-    fast |= {"width": 32, "hidden": 16, "ema": 0.9, "mixed_precision": False}
+    fast |= {**SIZE, "width": 32, "ema": 0.9, "mixed_precision": False}
     secret_only = load_history(train(TrainingConfig(beta=0.0, **fast), "b0", verbose=0))
     assert secret_only["loss"].iloc[-1] < secret_only["loss"].iloc[0] - 0.1
     cover_first = load_history(train(TrainingConfig(beta=20.0, **fast), "b20", verbose=0))
