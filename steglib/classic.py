@@ -3,7 +3,7 @@
 Both work on the coefficients of 8×8×3 blocks in their principal components. The encoder drops
 the cover's faintest components and writes the secret's strongest ones there; the decoder reads
 them back. That alone is *linear hiding*. Around each of the two maps is a residual network
-whose last layer starts at zero, so training can only improve on it.
+whose last layer starts at zero: training starts from there.
 """
 
 from pathlib import Path
@@ -176,6 +176,19 @@ def join(encoder, decoder):
     return keras.Model([cover, secret], both, name="classic")
 
 
+def save(model, path: str | Path) -> None:
+    """Saves a joined model as a `.keras` file that older versions of Keras load too.
+
+    These refuse the options that newer ones write for random initializers. A trained model has
+    no use for them.
+    """
+    for network in (model.get_layer("encoder"), model.get_layer("decoder")):
+        for layer in network.layers:
+            if hasattr(layer, "kernel_initializer"):
+                layer.kernel_initializer = keras.initializers.Zeros()
+    model.save(path)
+
+
 class ClassicHider(Hider):
     """An encoder and a decoder as a hider.
 
@@ -229,7 +242,8 @@ def load_model(name: str | Path = "classic") -> ClassicHider:
 
     Args:
         name: of shipped weights ("classic", or "classic-faint" with a fainter trace in the
-            cover), or the path of a `model.keras` that a training run wrote.
+            cover), or the path of a `model.keras` that a training run wrote; that hider has the
+            run's name.
 
     Raises:
         ValueError: there are no such weights; the message lists those that ship.
@@ -239,8 +253,8 @@ def load_model(name: str | Path = "classic") -> ClassicHider:
         shipped = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.keras")))
         raise ValueError(f"There are no weights {str(name)!r}. Shipped: {shipped}.")
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    return ClassicHider(encoder, decoder, path.stem if path.parent == WEIGHTS else "own run")
+    label = path.parent.name if path.name == "model.keras" else path.stem
+    return ClassicHider(model.get_layer("encoder"), model.get_layer("decoder"), label)
 
 
 def linear_hider(images, carried: int = 80, strength: float = 16.0) -> ClassicHider:

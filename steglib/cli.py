@@ -1,8 +1,9 @@
 """`python -m steglib`: hide, reveal, evaluate, train, ship."""
 
 import argparse
+import contextlib
 import json
-import platform
+import shlex
 import shutil
 import sys
 from dataclasses import asdict, fields
@@ -17,7 +18,7 @@ from PIL import Image
 from steglib import paths
 from steglib.baselines import LSB
 from steglib.classic import WEIGHTS, linear_hider, load_model
-from steglib.data import load_images, load_pairs
+from steglib.data import load_images, load_pairs, read_picture
 from steglib.evaluation import evaluate, summarise
 from steglib.training import TrainingConfig, load_config, load_history, train
 
@@ -47,7 +48,9 @@ def _add_hide(commands):
 
 
 def _hide(options):
-    stego = load_model(options.model).hide(_read(options.cover), _read(options.secret))
+    stego = load_model(options.model).hide(
+        np.asarray(read_picture(options.cover)), np.asarray(read_picture(options.secret))
+    )
     _write(stego, options.output)
 
 
@@ -60,12 +63,9 @@ def _add_reveal(commands):
 
 
 def _reveal(options):
-    _write(load_model(options.model).reveal(_read(options.stego)), options.output)
-
-
-def _read(path: Path) -> np.ndarray:
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    _write(
+        load_model(options.model).reveal(np.asarray(read_picture(options.stego))), options.output
+    )
 
 
 def _write(image: np.ndarray, path: Path) -> None:
@@ -91,7 +91,8 @@ def _evaluate(options):
     covers, secrets = load_pairs(images, options.pairs, options.seed)
     models = options.models or ["classic", "classic-faint"]
     hiders = [load_model(name) for name in models]
-    hiders.append(linear_hider(load_images(options.data, "train", limit=4000).images))
+    with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
+        hiders.append(linear_hider(load_images(options.data, "train", limit=4000).images))
     hiders += [LSB(bits) for bits in range(1, 5)]
     scores = evaluate(hiders, covers, secrets)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
@@ -155,7 +156,7 @@ def _ship(options):
         for field, value in zip(fields(config), asdict(config).values(), strict=True)
         if value != field.default
     }
-    arguments = " ".join(f"--{k.replace('_', '-')} {v}" for k, v in changed.items())
+    arguments = " ".join(_as_option(name, value) for name, value in changed.items())
     files = [run / name for name in ("config.json", "metrics.json")]
     begun, ended = (file.stat().st_mtime for file in files)
     card = {
@@ -163,8 +164,8 @@ def _ship(options):
         "note": options.note,
         "command": f"python -m steglib train --name {options.name} {arguments}",
         "seed": config.seed,
-        "minutes": round((ended - begun) / 60),
-        "machine": f"{platform.machine()}, Keras {keras.__version__} on {keras.backend.backend()}",
+        "minutes, pauses included": round((ended - begun) / 60),
+        "shipped with": f"Keras {keras.__version__} on {keras.backend.backend()}",
         "parameters": model.encoder.count_params() + model.decoder.count_params(),
         "data": f"{config.data}, split train; {config.held_out} of its images held out to watch",
         "scored on": f"{len(covers)} pairs of {config.data}, split val, after an 8-bit PNG file",
@@ -174,3 +175,10 @@ def _ship(options):
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copy(run / "model.keras", WEIGHTS / f"{options.name}.keras")
     (WEIGHTS / f"{options.name}.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _as_option(name, value):
+    option = name.replace("_", "-")
+    if isinstance(value, bool):
+        return f"--{option}" if value else f"--no-{option}"
+    return f"--{option} {shlex.quote(str(value))}"

@@ -42,11 +42,6 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.images)
 
-    def take(self, indices) -> "ImageSet":
-        """The images at `indices` (a slice or an integer array), in that order."""
-        names = tuple(np.asarray(self.names)[indices].tolist())
-        return ImageSet(self.images[indices], self.labels[indices], self.classes, names, self.words)
-
     def class_name(self, i: int) -> str:
         """A readable class for image `i`."""
         if self.labels[i] < 0:
@@ -103,8 +98,8 @@ def load_images(
 
     Raises:
         FileNotFoundError: the dataset or the split is missing or holds no picture.
-        ValueError: a file is truncated or no picture (the message names it), or an argument
-            has no such value.
+        ValueError: a file is missing, truncated or no picture (the message names it), or an
+            argument has no such value.
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, not {split!r}.")
@@ -185,12 +180,21 @@ def _words(root: Path) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in listed.read_text().splitlines() if "\t" in line)
 
 
-def _decode(path: Path, size: int) -> np.ndarray:
+def read_picture(path: str | Path) -> Image.Image:
+    """A picture file in RGB, the right way up.
+
+    Raises:
+        ValueError: it is missing, truncated or no picture; the message names it.
+    """
     try:
         with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (OSError, SyntaxError, ValueError) as error:
-        raise ValueError(f"{path} is truncated or not a picture: {error}") from error
+            return ImageOps.exif_transpose(picture).convert("RGB")
+    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
+        raise ValueError(f"{path} is missing, truncated or not a picture: {error}") from error
+
+
+def _decode(path: Path, size: int) -> np.ndarray:
+    picture = read_picture(path)
     if picture.size != (size, size):
         picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
     return np.asarray(picture)
@@ -247,8 +251,11 @@ def _decode_into(folder: Path, root, files, size, on_error, progress) -> None:
 def _cache_key(root: Path, files: list[str], size: int, on_error: str) -> str:
     digest = hashlib.sha256(f"{root.resolve()} {size} {on_error}".encode())
     for name in files:
-        stat = os.stat(os.path.join(root, name))
-        digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        try:
+            stat = os.stat(os.path.join(root, name))
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except FileNotFoundError:  # it is listed, but not there
+            digest.update(f"{name} missing\n".encode())
     return digest.hexdigest()[:16]
 
 
@@ -292,6 +299,7 @@ class PairBatches(keras.utils.PyDataset):
     Args:
         images: uint8 [n, h, w, 3].
         batch_size: pairs in a batch; the rest of an epoch that fills none is left out.
+        chosen: indices of the images to use, None for all.
         epochs: how many epochs there are in all.
         first_epoch: the epoch to begin with, counted from 0.
         seed: integer.
@@ -301,28 +309,32 @@ class PairBatches(keras.utils.PyDataset):
         ValueError: the images do not fill one batch.
     """
 
-    def __init__(self, images, batch_size, epochs=1, first_epoch=0, seed=0, augment=True):
+    def __init__(
+        self, images, batch_size, chosen=None, epochs=1, first_epoch=0, seed=0, augment=True
+    ):
         super().__init__()
-        if len(images) < batch_size:
-            raise ValueError(f"{len(images)} images do not fill a batch of {batch_size}.")
+        self.chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
+        if len(self.chosen) < batch_size:
+            raise ValueError(f"{len(self.chosen)} images do not fill a batch of {batch_size}.")
         self.images, self.batch_size, self.seed, self.augment = images, batch_size, seed, augment
-        self.steps_per_epoch = len(images) // batch_size
+        self.steps_per_epoch = len(self.chosen) // batch_size
         self.first, self.last = first_epoch * self.steps_per_epoch, epochs * self.steps_per_epoch
         self._pairs = functools.lru_cache(maxsize=2)(self._draw_epoch)
 
     def _draw_epoch(self, epoch):
-        n = len(self.images)
-        return draw_pairs(n, n, int(np.random.default_rng([self.seed, epoch]).integers(2**31)))
+        n = len(self.chosen)
+        seed = int(np.random.default_rng([self.seed, epoch]).integers(2**31))
+        return self.chosen[draw_pairs(n, n, seed)]
 
     def __len__(self):
         return self.last - self.first
 
     def __getitem__(self, index):
         epoch, step = divmod(self.first + index, self.steps_per_epoch)
-        chosen = self._pairs(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
-        batch = self.images[chosen]  # [n, 2, h, w, 3]
+        pairs = self._pairs(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        batch = self.images[pairs]  # [n, 2, h, w, 3]
         if self.augment:
-            mirror = np.random.default_rng([self.seed, epoch, step]).random(chosen.shape) < 0.5
+            mirror = np.random.default_rng([self.seed, epoch, step]).random(pairs.shape) < 0.5
             batch[mirror] = batch[mirror][:, :, ::-1]
         covers, secrets = batch[:, 0], batch[:, 1]
         return (covers, secrets), np.concatenate([covers, secrets], axis=-1)

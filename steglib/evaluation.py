@@ -57,7 +57,15 @@ def evaluate(hiders, covers, secrets, progress: bool = True) -> pd.DataFrame:
 
     Returns:
         One row for each hider and pair: `model`, `pair` and the columns of `score`.
+
+    Raises:
+        ValueError: two hiders have the same name, or there are no pairs.
     """
+    names = [hider.name for hider in hiders]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Hiders must have different names, not {names}.")
+    if not len(covers):
+        raise ValueError("There are no pairs to score.")
     tables = []
     starts = range(0, len(covers), BATCH)
     with tqdm(total=len(hiders) * len(starts), desc="Scoring", disable=not progress) as bar:

@@ -32,7 +32,7 @@ class FitRange(layers.Layer):
     Clipping would destroy what is written in a block with a black or a white pixel. The
     wanted image lies in two convex sets: that of the images within the range, and that of
     the images with given coefficients in the secret's components. Projecting on one and the
-    other in turn finds it (von Neumann's alternating projections, over-relaxed).
+    other in turn approaches both (von Neumann's alternating projections, over-relaxed).
 
     Args:
         components: how many components may change. They are the layer's only weight, a frozen

@@ -15,13 +15,13 @@ def _image_mse(y_true, y_pred):
 
 
 def _psnr(mse):
-    # At least the error of rounding alone, 1/12: no gain in chasing what a file cannot hold.
-    return 10.0 * ops.log10(255.0**2 / (mse + 1.0 / 12.0))
+    return 10.0 * ops.log10(255.0**2 / (mse + 1e-9))
 
 
 def _penalty(y_true, y_pred, scale):
     mse = _image_mse(y_true, y_pred)
-    return mse if scale == "mse" else -_psnr(mse)
+    # At least the error of rounding alone, 1/12: no gain in chasing what a file cannot hold.
+    return mse if scale == "mse" else -_psnr(mse + 1.0 / 12.0)
 
 
 @keras.saving.register_keras_serializable("steglib")

@@ -1,6 +1,7 @@
 """Where data, runs and figures live, in a checkout and on Kaggle."""
 
 import os
+import tempfile
 from pathlib import Path
 
 DATASET = "tiny-imagenet-200"
@@ -24,7 +25,7 @@ def home() -> Path:
 
     `STEGLIB_HOME` names another one.
     """
-    if "STEGLIB_HOME" in os.environ:
+    if os.environ.get("STEGLIB_HOME"):
         return Path(os.environ["STEGLIB_HOME"])
     if kaggle_root():
         return kaggle_root() / "working"
@@ -40,6 +41,9 @@ def figures_dir() -> Path:
 
 
 def cache_dir() -> Path:
+    """Decoded images. On Kaggle not in the working folder, which is kept as a kernel's output."""
+    if kaggle_root():
+        return Path(tempfile.gettempdir()) / "steglib-cache"
     return home() / ".cache"
 
 
@@ -56,7 +60,7 @@ def dataset_candidates() -> list[Path]:
     `input/datasets/<owner>/<slug>`.
     """
     places = []
-    if "STEGLIB_DATA" in os.environ:
+    if os.environ.get("STEGLIB_DATA"):
         places.append(Path(os.environ["STEGLIB_DATA"]))
     places.append(_PACKAGE_PARENT / "data")
     if kaggle_root():

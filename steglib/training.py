@@ -1,6 +1,7 @@
 """Trains the classic model: schedule, callbacks, run folder, resume."""
 
 import json
+import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -114,7 +115,7 @@ def _compute_capability() -> float | None:
 
 
 def build(config: TrainingConfig, images=None):
-    """The joined model of a run, compiled if `images` (to start from) are given."""
+    """The joined model of a run, begun as linear hiding if `images` are given."""
     size = {"width": config.width, "hidden": config.hidden}
     encoder = classic.build_encoder(config.carried, blocks=config.encoder_blocks, **size)
     decoder = classic.build_decoder(blocks=config.decoder_blocks, **size)
@@ -142,23 +143,37 @@ class Checkpoint(keras.callbacks.Callback):
     It saves as an epoch begins, when all that the other callbacks wrote for the one before is
     complete and `SwapEMAWeights` (which comes before it) has put the trained weights back. The
     number of finished epochs is in the file's name, and a file appears only when complete.
+
+    Args:
+        folder: for the checkpoints.
+        best: the best weights so far, which are copied along: whoever writes that file may be
+            killed in the middle of it.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, best: Path):
         super().__init__()
-        self.folder = folder
+        self.folder, self.best = folder, best
 
     def on_epoch_begin(self, epoch, logs=None):
         self.folder.mkdir(exist_ok=True)
+        if self.best.is_file():
+            shutil.copy(self.best, self.folder / f"{epoch:05d}.best.h5")
         scratch = self.folder / "writing.weights.h5"
         self.model.save_weights(scratch, overwrite=True)
         scratch.replace(self.folder / f"{epoch:05d}.weights.h5")
         for older in self.finished(self.folder)[:-1]:
             older.unlink()
+            best_then(older).unlink(missing_ok=True)
 
     @staticmethod
     def finished(folder: Path) -> list[Path]:
+        """Complete checkpoints, oldest first."""
         return sorted(folder.glob("[0-9]*.weights.h5"))
+
+
+def best_then(checkpoint: Path) -> Path:
+    """The best weights at the time of a checkpoint; no file before the first epoch."""
+    return checkpoint.with_name(checkpoint.name.replace(".weights.", ".best."))
 
 
 class SamplePictures(keras.callbacks.Callback):
@@ -207,31 +222,33 @@ def train(config: TrainingConfig, name: str, *, resume: bool = False, verbose=2)
         ValueError: the run was begun with another config.
     """
     run = paths.runs_dir() / name
-    _prepare(run, config, resume)
+    _check(run, config, resume)
     if (run / "metrics.json").is_file():
         print(f"The run {run} is complete.")
         return run
 
     keras.utils.set_random_seed(config.seed)
-    keras.config.set_dtype_policy(dtype_policy(config.mixed_precision))
+    usual = keras.config.dtype_policy()
     try:
-        _fit(run, config, verbose)
-    finally:
+        keras.config.set_dtype_policy(dtype_policy(config.mixed_precision))
+        history = _fit(run, config, verbose)
         keras.config.set_dtype_policy("float32")
+        _export(run, config, history)
+    finally:
+        keras.config.set_dtype_policy(usual)
     return run
 
 
-def _prepare(run: Path, config: TrainingConfig, resume: bool) -> None:
+def _check(run: Path, config: TrainingConfig, resume: bool) -> None:
     if run.exists() and not resume:
         raise FileExistsError(
             f"The run {run} exists. Choose another name, resume it, or delete its folder."
         )
-    run.mkdir(parents=True, exist_ok=True)
-    if (run / "config.json").is_file():
-        if load_config(run) != config:
-            raise ValueError(f"The run {run} was begun with another config: see its config.json.")
-    else:
-        (run / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    if (run / "config.json").is_file() and load_config(run) != config:
+        raise ValueError(
+            f"The run {run} was begun with another config (see its config.json). "
+            "Choose another name, or delete its folder."
+        )
 
 
 def load_config(run: Path) -> TrainingConfig:
@@ -244,17 +261,18 @@ def load_history(run: Path) -> pd.DataFrame:
     return pd.read_csv(Path(run) / "history.csv")
 
 
-def _fit(run: Path, config: TrainingConfig, verbose) -> None:
+def _fit(run: Path, config: TrainingConfig, verbose) -> pd.DataFrame:
     images = load_images(config.data, "train", limit=config.images).images
     training, held_out = split_images(images, config.held_out, config.seed)
-    images, held_out = np.asarray(images)[training], images[held_out]
-    covers, secrets = load_pairs(held_out, len(held_out), config.seed)
-    batches = PairBatches(images, config.batch_size, config.epochs, seed=config.seed)
-    model = build(config, images)
-    compile_model(model, config, config.epochs * batches.steps_per_epoch)
+    covers, secrets = load_pairs(images[held_out], len(held_out), config.seed)
+    model = build(config, images[training])
+    compile_model(model, config, config.epochs * (len(training) // config.batch_size))
 
     epoch, best = _restore(run, model)
-    batches = PairBatches(images, config.batch_size, config.epochs, epoch, config.seed)
+    batches = PairBatches(images, config.batch_size, training, config.epochs, epoch, config.seed)
+    # Only now, when all that could be wrong with the config has had its chance.
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
     model.fit(
         batches,
         epochs=config.epochs,
@@ -268,7 +286,7 @@ def _fit(run: Path, config: TrainingConfig, verbose) -> None:
             keras.callbacks.TerminateOnNaN(),
             LearningRate(),
             keras.callbacks.SwapEMAWeights(swap_on_epoch=True),
-            Checkpoint(run / "checkpoint"),
+            Checkpoint(run / "checkpoint", run / "best.weights.h5"),
             keras.callbacks.ModelCheckpoint(
                 run / "best.weights.h5",
                 monitor="val_loss",
@@ -290,29 +308,29 @@ def _fit(run: Path, config: TrainingConfig, verbose) -> None:
             + (f"Its last good weights are in {good}. " if good.is_file() else "")
             + "Begin again with a lower learning rate."
         )
-    _export(run, config, history)
+    return history
 
 
-def _restore(run: Path, model) -> tuple[int, float | None]:
+def _restore(run: Path, model) -> tuple[int, float]:
     """Loads the last checkpoint: the number of finished epochs and the best score of these."""
     checkpoints = Checkpoint.finished(run / "checkpoint")
     if not checkpoints:
-        return 0, None
+        return 0, np.inf
     model.optimizer.build(model.trainable_variables)
     model.load_weights(checkpoints[-1])
     epoch = int(checkpoints[-1].name.split(".")[0])
     if epoch == 0:
-        return 0, None
+        return 0, np.inf
+    shutil.copy(best_then(checkpoints[-1]), run / "best.weights.h5")
     history = load_history(run).iloc[:epoch]  # an epoch that was cut short is trained again
     history.to_csv(run / "history.csv", index=False)
     return epoch, history["val_loss"].min()
 
 
 def _export(run: Path, config: TrainingConfig, history: pd.DataFrame) -> None:
-    keras.config.set_dtype_policy("float32")
     model = build(config)
     model.load_weights(run / "best.weights.h5")
-    model.save(run / "model.keras")
+    classic.save(model, run / "model.keras")
     best = history.loc[history["val_loss"].idxmin()]
     scores = {key.removeprefix("val_"): best[key] for key in history if key.startswith("val_")}
     metrics = {"epoch": int(best["epoch"]) + 1, **{k: round(v, 4) for k, v in scores.items()}}

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steglib import load_images, load_pairs
+from steglib import load_images, load_pairs, paths
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A fresh home, in which nothing is cached and no run exists."""
-    folder = tmp_path / "home"
+    folder, sample = tmp_path / "home", paths.sample_dir()
     monkeypatch.setenv("STEGLIB_HOME", str(folder))
+    monkeypatch.setattr(paths, "_PACKAGE_PARENT", tmp_path / "checkout")  # it may hold real data
+    monkeypatch.setattr(paths, "sample_dir", lambda: sample)
     for name in ("STEGLIB_DATA", "STEGLIB_KAGGLE", "KAGGLE_KERNEL_RUN_TYPE"):
         monkeypatch.delenv(name, raising=False)
     return folder

@@ -58,7 +58,6 @@ def test_found_by_environment_variable(home, tiny_imagenet, monkeypatch):
 
 def test_missing_dataset_lists_every_place(home, monkeypatch, tmp_path):
     monkeypatch.setenv("STEGLIB_DATA", str(tmp_path / "elsewhere"))
-    monkeypatch.setattr(paths, "_PACKAGE_PARENT", tmp_path / "checkout")
     (tmp_path / "kaggle" / "input" / "slug").mkdir(parents=True)
     monkeypatch.setenv("STEGLIB_KAGGLE", str(tmp_path / "kaggle"))
     with pytest.raises(FileNotFoundError) as error:
@@ -100,6 +99,7 @@ def damaged(home, tiny_imagenet, tmp_path):
     truncated = root / "train" / "n02" / "images" / "n02_3.JPEG"
     truncated.write_bytes(truncated.read_bytes()[:300])
     (root / "train" / "n03" / "images" / "n03_5.JPEG").write_text("no picture at all")
+    (root / "val" / "images" / "val_2.JPEG").unlink()  # listed all the same
     return root
 
 
@@ -120,6 +120,21 @@ def test_damaged_files_are_skipped_and_counted(damaged, capsys):
         assert "train/n02/images/n02_3.JPEG" not in train.names
         with Image.open(damaged / train.names[-1]) as picture:
             assert np.array_equal(train.images[-1], picture)
+
+
+def test_listed_but_missing_file(damaged, capsys):
+    with pytest.raises(ValueError, match=r"val_2\.JPEG"):
+        load_images(damaged, "val")
+    assert len(load_images(damaged, "val", on_error="skip")) == 11
+    assert "Skipped 1 of 12" in capsys.readouterr().out
+
+
+def test_photos_are_the_right_way_up(tmp_path):
+    tall = Image.new("RGB", (40, 80))
+    exif = tall.getexif()
+    exif[0x0112] = 6  # the camera was turned
+    tall.save(tmp_path / "turned.jpg", exif=exif)
+    assert data.read_picture(tmp_path / "turned.jpg").size == (80, 40)
 
 
 def test_second_start_reads_the_cache_only(home, tiny_imagenet, monkeypatch):
@@ -191,6 +206,15 @@ def test_batches_resume_where_they_would_have_been():
         assert target.dtype == np.uint8
     first, second = ({tuple(p) for p in whole._pairs(epoch)} for epoch in (0, 1))
     assert len(first & second) < 10  # paired afresh
+
+
+def test_batches_of_chosen_images_only():
+    images = load_images("sample", "train", limit=40).images
+    chosen = np.arange(3, 40, 2)
+    (covers, secrets), _ = PairBatches(images, len(chosen), chosen, augment=False)[0]
+    wanted = sorted(image.tobytes() for image in images[chosen])
+    assert sorted(image.tobytes() for image in covers) == wanted
+    assert sorted(image.tobytes() for image in secrets) == wanted
 
 
 def test_batches_mirror_only_when_asked():

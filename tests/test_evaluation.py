@@ -45,6 +45,13 @@ def test_evaluate_and_summarise(pairs):
     assert row["secret_rmse"] == pytest.approx(np.sqrt(metrics.mse(secrets, revealed).mean()))
 
 
+def test_models_of_one_name_are_not_mixed_up(pairs):
+    with pytest.raises(ValueError, match="different names"):
+        evaluate([LSB(2), LSB(2)], *pairs)
+    with pytest.raises(ValueError, match="no pairs"):
+        evaluate([LSB(2)], pairs[0][:0], pairs[1][:0])
+
+
 def test_more_pairs_than_are_scored_at_a_time(pairs):
     covers, secrets = (np.concatenate([images] * 13) for images in pairs)
     scores = evaluate([LSB(2)], covers, secrets, progress=False)

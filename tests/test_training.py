@@ -1,9 +1,12 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import keras
@@ -11,7 +14,14 @@ import numpy as np
 import pytest
 
 from steglib import load_images, load_model, load_pairs, metrics, paths, training
-from steglib.training import Checkpoint, TrainingConfig, learning_rates, load_history, train
+from steglib.training import (
+    Checkpoint,
+    TrainingConfig,
+    best_then,
+    learning_rates,
+    load_history,
+    train,
+)
 
 SIZE = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 TINY = TrainingConfig(images=56, held_out=8, epochs=6, batch_size=8, mixed_precision=False, **SIZE)
@@ -32,9 +42,21 @@ def arrays(path):
     return found
 
 
-def test_run_folder(home):
-    run = train(TINY, "tiny", verbose=0)
-    assert run == home / "runs" / "tiny"
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The run folder of a complete training, not to be changed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STEGLIB_HOME", str(tmp_path_factory.mktemp("trained")))
+        return train(TINY, "tiny", verbose=0)
+
+
+@pytest.fixture
+def run(trained, home):
+    """A copy of it, as a run in the home of one test."""
+    return Path(shutil.copytree(trained, home / "runs" / "tiny"))
+
+
+def test_run_folder(run):
     history = load_history(run)
     assert history["epoch"].tolist() == [*range(6)]
     assert {"loss", "val_loss", "val_cover_psnr", "val_reveal_mse"} <= set(history)
@@ -48,7 +70,7 @@ def test_run_folder(home):
     _, held_out = training.split_images(images, TINY.held_out, TINY.seed)
     covers, secrets = load_pairs(images[held_out], TINY.held_out, TINY.seed)
     hider = load_model(run / "model.keras")
-    assert hider.name == "own run"
+    assert hider.name == "tiny"
     psnr = metrics.psnr(covers, hider.hide(covers, secrets)).mean()
     assert psnr == pytest.approx(scores["cover_psnr"], abs=0.05)
 
@@ -104,39 +126,51 @@ def test_killed_and_resumed_run_ends_as_an_uninterrupted_one(home, run_python, b
     assert all(np.allclose(best_2[name], best[name], rtol=1e-3, atol=1e-5) for name in best)
 
 
-def test_resuming_keeps_the_best_score(home):
+def test_resuming_keeps_the_best_score(run):
     """A best score that was forgotten would be replaced by whatever comes next."""
-    run = train(TINY, "best", verbose=0)
     history = load_history(run)
-    best = (run / "best.weights.h5").read_bytes()
     (run / "metrics.json").unlink()
+    checkpoint = Checkpoint.finished(run / "checkpoint")[-1]
+    best = best_then(checkpoint).read_bytes()
     history.loc[2, "val_loss"] = -1000.0  # no epoch can beat it
     history.to_csv(run / "history.csv", index=False)
-    train(TINY, "best", resume=True, verbose=0)  # the last epoch again
+    train(TINY, "tiny", resume=True, verbose=0)  # the last epoch again
     assert (run / "best.weights.h5").read_bytes() == best
     assert json.loads((run / "metrics.json").read_text())["epoch"] == 3
 
 
-def test_nothing_is_overwritten(home):
-    run = train(TINY, "kept", verbose=0)
+def test_nothing_is_overwritten(run):
     before = (run / "history.csv").read_bytes()
-    with pytest.raises(FileExistsError, match="kept"):
-        train(TINY, "kept", verbose=0)
+    with pytest.raises(FileExistsError, match="tiny"):
+        train(TINY, "tiny", verbose=0)
     with pytest.raises(ValueError, match="another config"):
-        train(TrainingConfig(), "kept", resume=True, verbose=0)
-    train(TINY, "kept", resume=True, verbose=0)  # complete: nothing to do
+        train(TrainingConfig(), "tiny", resume=True, verbose=0)
+    train(TINY, "tiny", resume=True, verbose=0)  # complete: nothing to do
     assert (run / "history.csv").read_bytes() == before
 
 
-def test_nan_stops_the_run_and_keeps_the_last_good_weights(home, monkeypatch):
+def poison(monkeypatch, epoch):
+    """From the third step of `epoch` on, no loss is a number."""
+
     class Poisoned(training.PairBatches):
         def __getitem__(self, index):
             inputs, target = super().__getitem__(index)
-            if self.first + index >= 3 * self.steps_per_epoch + 2:  # within the fourth epoch
+            if self.first + index >= epoch * self.steps_per_epoch + 2:
                 target = target * np.float32("nan")
             return inputs, target.astype(np.float32)
 
     monkeypatch.setattr(training, "PairBatches", Poisoned)
+
+
+def test_nan_in_the_first_epoch_leaves_no_weights(home, monkeypatch):
+    poison(monkeypatch, epoch=0)
+    with pytest.raises(FloatingPointError, match=r"epoch 1; the run has stopped\. Begin again"):
+        train(TINY, "nan", verbose=0)
+    assert not (paths.runs_dir() / "nan" / "best.weights.h5").exists()
+
+
+def test_nan_stops_the_run_and_keeps_the_last_good_weights(home, monkeypatch):
+    poison(monkeypatch, epoch=3)
     with pytest.raises(FloatingPointError, match=r"epoch 4.*best\.weights\.h5.*lower learning"):
         train(TINY, "nan", verbose=0)
     run = paths.runs_dir() / "nan"
@@ -157,6 +191,31 @@ def test_step_schedule_of_the_original_notebook():
     assert values == pytest.approx([1e-3, 1e-3, 3e-4, 3e-4, 1e-4, 1e-4, 3e-5, 3e-5])
     with pytest.raises(ValueError, match="schedule"):
         learning_rates(TrainingConfig(schedule="linear"), 10)
+
+
+def test_failed_start_leaves_the_name_free(home):
+    for wrong in ({"data": "/nowhere"}, {"schedule": "linear"}, {"held_out": 1000}):
+        with pytest.raises((FileNotFoundError, ValueError)):
+            train(replace(TINY, **wrong), "typo", verbose=0)
+    assert not (home / "runs" / "typo").exists()
+
+
+def test_half_written_best_weights_are_restored(run):
+    """Keras writes them in place: a kill at that moment leaves a broken file."""
+    expected = (run / "metrics.json").read_bytes()
+    (run / "metrics.json").unlink()
+    (run / "best.weights.h5").write_bytes(b"half")
+    train(TINY, "tiny", resume=True, verbose=0)
+    assert (run / "metrics.json").read_bytes() == expected
+    assert load_model(run / "model.keras").name == "tiny"
+
+
+def test_float16_trains_with_a_scaled_loss(home, monkeypatch):
+    """What a GPU without bfloat16 uses."""
+    monkeypatch.setattr(training, "dtype_policy", lambda _: "mixed_float16")
+    run = train(replace(TINY, epochs=2), "half", verbose=0)
+    assert np.isfinite(load_history(run)["val_loss"]).all()
+    assert keras.config.dtype_policy().name == "float32"
 
 
 def test_mixed_precision_leaves_sums_and_the_export_in_float32(home):

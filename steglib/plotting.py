@@ -1,0 +1,261 @@
+"""Every picture that the notebooks show. Functions draw and return a matplotlib figure."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import seaborn as sns
+
+from steglib import metrics, paths
+
+GREY_LEVELS = "error, grey levels"
+
+
+def use_style() -> None:
+    """Sets the look of all figures; called once at the top of a notebook."""
+    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
+    plt.rcParams.update({"figure.dpi": 80, "savefig.dpi": 110, "figure.autolayout": True})
+
+
+def save_figure(figure, name: str) -> Path:
+    """Saves a figure as `figures/<name>.png`; `name` begins with its notebook's number."""
+    path = paths.figures_dir() / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    return path
+
+
+def _grid(rows: int, columns: int, side: float = 1.5):
+    # Room for titles is fixed, so that small grids do not squeeze their pictures.
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(side * columns, side * rows + 0.4), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    return figure, axes
+
+
+def show_images(images, titles=None, columns: int = 8):
+    """A grid of images uint8 [n, h, w, 3], each with a title if there are any."""
+    columns = min(columns, len(images))
+    figure, axes = _grid(-(-len(images) // columns), columns)
+    for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        axis.imshow(image, interpolation="nearest")
+        if titles is not None:
+            axis.set_title(titles[i], fontsize=8)
+    return figure
+
+
+def magnified(a, b, factor: float) -> np.ndarray:
+    """Difference of two uint8 arrays, mid-grey where they agree, times `factor`; uint8."""
+    difference = a.astype(np.float64) - b
+    return np.clip(np.rint(127.5 + factor * difference), 0, 255).astype(np.uint8)
+
+
+def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10):
+    """Rows of cover, stego, their difference, secret, revealed, their difference.
+
+    Args:
+        covers, secrets, stegos, revealed: uint8 [n, h, w, 3].
+        magnify: differences are shown times this, around mid-grey.
+    """
+    figure, axes = _grid(len(covers), 6)
+    titles = ["cover", "stego", f"difference ×{magnify:g}"]
+    titles += ["secret", "revealed", f"difference ×{magnify:g}"]
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    cover_errors = magnified(stegos, covers, magnify)
+    secret_errors = magnified(revealed, secrets, magnify)
+    rows = zip(covers, stegos, cover_errors, secrets, revealed, secret_errors, strict=True)
+    for row, images in zip(axes, rows, strict=True):
+        for axis, image in zip(row, images, strict=True):
+            axis.imshow(image, interpolation="nearest")
+    return figure
+
+
+def channel_histograms(images):
+    """Share of samples at each grey level, for red, green and blue."""
+    figure, axis = plt.subplots(figsize=(7, 3))
+    for channel, colour in enumerate(("red", "green", "blue")):
+        counts = np.bincount(np.asarray(images[..., channel]).ravel(), minlength=256)
+        axis.plot(counts / counts.sum() * 100, color=colour, label=colour)
+    axis.set(xlabel="grey level", ylabel="% of samples", xlim=(0, 255), ylim=(0, None))
+    axis.legend()
+    return figure
+
+
+def component_energy(powers: dict):
+    """Share of the energy that is missing without all but the first components of a block.
+
+    Args:
+        powers: from a label to the mean square coefficient of each component, strongest first.
+    """
+    figure, axis = plt.subplots(figsize=(7, 3.2))
+    for label, power in powers.items():
+        missing = 1 - np.cumsum(power) / power.sum()
+        kept = np.arange(1, len(power)) / len(power) * 100
+        axis.semilogy(kept, missing[:-1], label=label)
+    axis.set(xlabel="% of the components kept", ylabel="energy missing", xlim=(0, 100))
+    axis.legend()
+    return figure
+
+
+def show_components(basis, size: int, count: int = 32):
+    """The first components [size·size·3, d] of a block as pictures, each scaled to full range."""
+    blocks = basis[:, :count].T.reshape(-1, size, size, 3)
+    scale = np.abs(blocks).max(axis=(1, 2, 3), keepdims=True)
+    return show_images(np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8), columns=16)
+
+
+def learning_rates(schedules: dict, steps: int):
+    """Learning rate against step, for Keras schedules by label."""
+    figure, axis = plt.subplots(figsize=(7, 2.8))
+    at = np.linspace(0, steps, 200).astype(int)
+    for label, schedule in schedules.items():
+        axis.plot(at, [float(schedule(step)) for step in at], label=label)
+    axis.set(xlabel="step", ylabel="learning rate", xlim=(0, steps), ylim=(0, None))
+    axis.legend()
+    return figure
+
+
+def learning_curves(history: pd.DataFrame):
+    """Full loss, the MSE of cover and secret, PSNRs and learning rate, by epoch."""
+    figure, axes = plt.subplots(1, 4, figsize=(13, 3))
+    epochs = history["epoch"] + 1
+    panels = {
+        "full loss": {"loss": "training", "val_loss": "held out"},
+        "MSE, held out": {"val_reveal_mse": "secret (reveal loss)", "val_cover_mse": "cover"},
+        "PSNR, held out, dB": {"val_secret_psnr": "secret", "val_cover_psnr": "cover"},
+        "learning rate": {"learning_rate": None},
+    }
+    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
+        for column, label in lines.items():
+            axis.plot(epochs, history[column], marker=".", label=label)
+        axis.set(title=title, xlabel="epoch")
+        if len(lines) > 1:
+            axis.legend(fontsize=8)
+    return figure
+
+
+def compare_runs(histories: dict):
+    """PSNR of cover and secret on held-out images by epoch, for the histories of some runs."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
+    for axis, kind in zip(axes, ("cover", "secret"), strict=True):
+        for label, history in histories.items():
+            axis.plot(history["epoch"] + 1, history[f"val_{kind}_psnr"], marker=".", label=label)
+        axis.set(title=f"{kind}, PSNR in dB", xlabel="epoch")
+    axes[0].legend()
+    return figure
+
+
+def error_histograms(covers, secrets, results: dict, limit: int = 25):
+    """Histograms of the pixel errors of cover and secret.
+
+    Args:
+        covers, secrets: uint8 [n, h, w, 3].
+        results: from a model's name to its stego and its revealed images.
+        limit: the axis goes from −limit to limit; what lies beyond counts at its ends.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+    for axis, kind, wanted, i in ((axes[0], "cover", covers, 0), (axes[1], "secret", secrets, 1)):
+        for name, images in results.items():
+            errors = np.clip(images[i].astype(np.int16) - wanted, -limit, limit)
+            counts = np.bincount((errors + limit).ravel(), minlength=2 * limit + 1)
+            axis.step(
+                np.arange(-limit, limit + 1), counts / errors.size * 100, where="mid", label=name
+            )
+        axis.set(title=f"pixel errors of the {kind}", xlabel=GREY_LEVELS, yscale="log")
+    axes[0].set_ylabel("% of samples")
+    axes[1].legend(fontsize=8)
+    return figure
+
+
+def score_bars(summary: pd.DataFrame):
+    """PSNR and SSIM of cover and secret, a bar for each model of `evaluation.summarise`."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.4 * len(summary) + 1.5), sharey=True)
+    for axis, metric, unit in ((axes[0], "psnr", "PSNR, dB"), (axes[1], "ssim", "SSIM")):
+        table = summary[[f"cover_{metric}", f"secret_{metric}"]]
+        table = table.set_axis(["cover", "secret"], axis="columns").iloc[::-1]
+        table.plot.barh(ax=axis, legend=metric == "psnr")
+        axis.set(xlabel=unit, ylabel="")
+    return figure
+
+
+def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
+    """Secret PSNR against cover PSNR, with the peers' figures in grey: up and right is better."""
+    figure, axis = plt.subplots(figsize=(7.5, 5))
+    if peers is not None:
+        axis.scatter(peers["cover_psnr"], peers["secret_psnr"], color="grey", marker="x")
+        _label_points(axis, peers.rename(index=lambda name: name.replace(" (", "\n(")), "grey")
+    families = summary.index.str.split(",").str[0]
+    for family in dict.fromkeys(families):
+        points = summary[families == family]
+        axis.plot(points["cover_psnr"], points["secret_psnr"], marker="o")
+        _label_points(axis, points, "black")
+    axis.set(xlabel="cover PSNR, dB", ylabel="secret PSNR, dB", title="better is up and right")
+    axis.margins(x=0.2)
+    return figure
+
+
+def _label_points(axis, table, colour):
+    for name, row in table.iterrows():
+        place = (row["cover_psnr"], row["secret_psnr"])
+        axis.annotate(
+            name, place, xytext=(6, 4), textcoords="offset points", fontsize=8, color=colour
+        )
+
+
+def score_distributions(scores: pd.DataFrame):
+    """How PSNRs of cover and secret are spread over pairs, for each model."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+    for axis, kind in zip(axes, ("cover", "secret"), strict=True):
+        sns.violinplot(
+            scores, x=f"{kind}_psnr", y="model", hue="model", cut=0, inner="quart", ax=axis
+        )
+        axis.set(xlabel=f"{kind} PSNR, dB", ylabel="")
+    return figure
+
+
+def error_against(table: pd.DataFrame, traits: list[str], error: str):
+    """Scatter plots of an error against what is known of the images, with rank correlations.
+
+    Args:
+        table: one row for each pair.
+        traits: columns to plot against.
+        error: the column on the vertical axes.
+    """
+    figure, axes = plt.subplots(
+        1, len(traits), figsize=(3.2 * len(traits), 3.2), sharey=True, squeeze=False
+    )
+    for axis, trait in zip(axes[0], traits, strict=True):
+        axis.scatter(table[trait], table[error], s=12, alpha=0.6)
+        correlation = table[trait].corr(table[error], method="spearman")
+        axis.set(xlabel=trait.replace("_", " "), title=f"rank correlation {correlation:.2f}")
+    axes[0, 0].set_ylabel(error.replace("_", " "))
+    return figure
+
+
+def error_maps(maps: dict):
+    """Mean absolute errors [h, w] as heat maps on one colour scale, titled by their keys."""
+    figure, axes = plt.subplots(1, len(maps), figsize=(4 * len(maps), 3.4), squeeze=False)
+    top = max(values.max() for values in maps.values())
+    for axis, (title, values) in zip(axes[0], maps.items(), strict=True):
+        sns.heatmap(
+            values, ax=axis, vmin=0, vmax=top, square=True, xticklabels=False, yticklabels=False
+        )
+        axis.set_title(f"{title}, {GREY_LEVELS}", fontsize=10)
+    return figure
+
+
+def hero(cover, secret, stego, revealed):
+    """The four images of one pair, side by side, with PSNRs."""
+    cover_psnr, secret_psnr = metrics.psnr(
+        np.stack([cover, secret]), np.stack([stego, revealed])
+    ).round(1)
+    titles = ["cover", "secret", f"stego\n{cover_psnr} dB", f"revealed\n{secret_psnr} dB"]
+    figure, axes = _grid(1, 4, side=2.4)
+    for axis, image, title in zip(axes[0], (cover, secret, stego, revealed), titles, strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set_title(title, fontsize=11)
+    return figure
