@@ -1,0 +1,60 @@
+# Every target does its own set-up, once; afterwards none needs a network.
+PYTHON ?= python3
+PARAMS ?= quick
+DATA ?=
+OUTPUT ?= output
+
+TRAIN := --data tiny-imagenet --held-out 500 --batch-size 32 --learning-rate 0.002 --ema 0.999
+VENV := .venv
+BIN := $(VENV)/bin/python
+# Installing names this folder, so a copy of it must install again.
+HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
+
+.PHONY: run test lint train notebooks sample kaggle lab clean
+
+## run the five notebooks in order: PARAMS=quick or full, DATA=<folder>
+run: $(HERE)
+	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
+
+## the whole test suite, notebooks included
+test: $(HERE)
+	$(BIN) -m pytest $(ARGS)
+
+## ruff, notebooks included
+lint: $(HERE)
+	$(BIN) -m ruff check .
+	$(BIN) -m ruff format --check .
+
+## train the shipped weights again, on Tiny ImageNet
+train: $(HERE)
+	$(BIN) -m steglib train --name classic --resume $(TRAIN) --epochs 36
+	$(BIN) -m steglib train --name classic-faint --resume $(TRAIN) --epochs 16 --strength 4
+
+## execute the notebooks in place, with the outputs that are committed
+notebooks: $(HERE)
+	$(BIN) notebooks/refresh.py
+
+## make the bundled photographs again
+sample: $(HERE)
+	$(BIN) data/make_sample.py
+
+## folders to push to Kaggle: KAGGLE_USER=<name>
+kaggle: $(HERE)
+	$(BIN) notebooks/kaggle/build_folders.py --user $(or $(KAGGLE_USER),your-name) --output $(OUTPUT)/kaggle
+
+lab: $(HERE)
+	$(BIN) -m jupyter lab notebooks
+
+clean:
+	rm -rf $(VENV) $(OUTPUT) .cache *.egg-info
+
+$(VENV)/dependencies: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN) -m pip install -q -c constraints.txt -e ".[dev]" setuptools
+	rm -f $(VENV)/installed-*
+	touch $@
+
+$(HERE): $(VENV)/dependencies
+	$(BIN) -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
