@@ -248,14 +248,16 @@ def error_maps(maps: dict):
     return figure
 
 
-def hero(cover, secret, stego, revealed):
-    """The four images of one pair, side by side, with PSNRs."""
+def show_pair(cover, secret, stego, revealed):
+    """The four images uint8 [h, w, 3] of one pair, large, with PSNRs."""
     cover_psnr, secret_psnr = metrics.psnr(
         np.stack([cover, secret]), np.stack([stego, revealed])
     ).round(1)
     titles = ["cover", "secret", f"stego\n{cover_psnr} dB", f"revealed\n{secret_psnr} dB"]
-    figure, axes = _grid(1, 4, side=2.4)
-    for axis, image, title in zip(axes[0], (cover, secret, stego, revealed), titles, strict=True):
+    height, width = cover.shape[:2]
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3 * height / width + 0.6))
+    for axis, image, title in zip(axes, (cover, secret, stego, revealed), titles, strict=True):
         axis.imshow(image, interpolation="nearest")
         axis.set_title(title, fontsize=11)
+        axis.axis("off")
     return figure
