@@ -187,7 +187,7 @@ def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
     figure, axis = plt.subplots(figsize=(7.5, 5))
     if peers is not None:
         axis.scatter(peers["cover_psnr"], peers["secret_psnr"], color="grey", marker="x")
-        _label_points(axis, peers.rename(index=lambda name: name.replace(" (", "\n(")), "grey")
+        _label_points(axis, peers, "grey")
     families = summary.index.str.split(",").str[0]
     for family in dict.fromkeys(families):
         points = summary[families == family]
