@@ -49,7 +49,7 @@ clean:
 	rm -rf $(VENV) $(OUTPUT) .cache *.egg-info
 
 $(VENV)/dependencies: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed" * (sys.version_info < (3, 11)))'
+	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN) -m pip install -q -c constraints.txt -e ".[dev]" setuptools
 	rm -f $(VENV)/installed-*
