@@ -51,7 +51,7 @@ clean:
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN) -m pip install -q -c constraints.txt -e ".[dev]" setuptools
+	$(BIN) -m pip install -q -c constraints.txt -e ".[dev]" "setuptools>=77"
 	rm -f $(VENV)/installed-*
 	touch $@
 
