@@ -136,12 +136,10 @@ def _pictures(folder: Path) -> list[str]:
     """Pictures anywhere below `folder`, relative to it, sorted."""
     found = []
     for parent, _, names in os.walk(folder):
-        inside = os.path.relpath(parent, folder)
-        found += [
-            os.path.normpath(os.path.join(inside, name))
-            for name in names
-            if os.path.splitext(name)[1].lower() in EXTENSIONS
-        ]
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        pictures = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
+        found += [prefix + name for name in pictures]
     return sorted(found)
 
 
@@ -252,7 +250,7 @@ def _cache_key(root: Path, files: list[str], size: int, on_error: str) -> str:
     digest = hashlib.sha256(f"{root.resolve()} {size} {on_error}".encode())
     for name in files:
         try:
-            stat = os.stat(os.path.join(root, name))
+            stat = os.stat(f"{root}/{name}")
             digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
         except FileNotFoundError:  # it is listed, but not there
             digest.update(f"{name} missing\n".encode())
