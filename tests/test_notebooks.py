@@ -33,7 +33,7 @@ def test_committed_with_outputs_in_order(path):
     outputs = [output for cell in code_cells(path) for output in cell.outputs]
     assert not [o for o in outputs if o.output_type == "error" or o.get("name") == "stderr"]
     assert any("image/png" in output.get("data", {}) for output in outputs)
-    assert "/home/" not in str(outputs) and "/work/" not in str(outputs)
+    assert "/home/" not in str(outputs) and str(REPO) not in str(outputs)
 
 
 @by_name
