@@ -272,7 +272,7 @@ def _fit(run: Path, config: TrainingConfig, verbose) -> pd.DataFrame:
     batches = PairBatches(images, config.batch_size, training, config.epochs, epoch, config.seed)
     # Only now, when all that could be wrong with the config has had its chance.
     run.mkdir(parents=True, exist_ok=True)
-    (run / "config.json").write_text(json.dumps(asdict(config), indent=2) + "\n")
+    _write(run / "config.json", json.dumps(asdict(config), indent=2) + "\n")
     model.fit(
         batches,
         epochs=config.epochs,
@@ -323,7 +323,7 @@ def _restore(run: Path, model) -> tuple[int, float]:
         return 0, np.inf
     shutil.copy(best_then(checkpoints[-1]), run / "best.weights.h5")
     history = load_history(run).iloc[:epoch]  # an epoch that was cut short is trained again
-    history.to_csv(run / "history.csv", index=False)
+    _write(run / "history.csv", history.to_csv(index=False))
     return epoch, history["val_loss"].min()
 
 
@@ -334,4 +334,11 @@ def _export(run: Path, config: TrainingConfig, history: pd.DataFrame) -> None:
     best = history.loc[history["val_loss"].idxmin()]
     scores = {key.removeprefix("val_"): best[key] for key in history if key.startswith("val_")}
     metrics = {"epoch": int(best["epoch"]) + 1, **{k: round(v, 4) for k, v in scores.items()}}
-    (run / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n")
+    _write(run / "metrics.json", json.dumps(metrics, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    """Writes a file that is whole whenever it is there."""
+    scratch = path.with_name(f"{path.name}.writing")
+    scratch.write_text(text)
+    scratch.replace(path)
