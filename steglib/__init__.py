@@ -4,16 +4,19 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: less start-up chatter
 
-from steglib.baselines import LSB
-from steglib.classic import load_model
+from steglib.baselines import LSB, Codec
 from steglib.data import ImageSet, load_images, load_pairs
 from steglib.evaluation import evaluate, hide_and_reveal, summarise
 from steglib.hider import Hider
+from steglib.models import load_model
+from steglib.payload import PayloadError
 
 __all__ = [
     "LSB",
+    "Codec",
     "Hider",
     "ImageSet",
+    "PayloadError",
     "evaluate",
     "hide_and_reveal",
     "load_images",

@@ -28,8 +28,6 @@ MID_GREY = 127.5
 PIXELS_AT_ONCE = 2**18
 CORRECTION = 4.0  # grey levels: what one unit of a network's output means
 
-WEIGHTS = Path(__file__).parent / "weights"
-
 
 def principal_components(images, size: int = BLOCK, n_images: int = 4000, seed: int = 0):
     """Principal components of square blocks, about mid-grey.
@@ -237,21 +235,8 @@ def _apply(model, *batches):
     return np.concatenate(results)
 
 
-def load_model(name: str | Path = "classic") -> ClassicHider:
-    """A trained hider.
-
-    Args:
-        name: of shipped weights ("classic", or "classic-faint" with a fainter trace in the
-            cover), or the path of a `model.keras` that a training run wrote; that hider has the
-            run's name.
-
-    Raises:
-        ValueError: there are no such weights; the message lists those that ship.
-    """
-    path = Path(name) if Path(name).suffix == ".keras" else WEIGHTS / f"{name}.keras"
-    if not path.is_file():
-        shipped = ", ".join(sorted(file.stem for file in WEIGHTS.glob("*.keras")))
-        raise ValueError(f"There are no weights {str(name)!r}. Shipped: {shipped}.")
+def load_classic(path: Path) -> ClassicHider:
+    """The hider in a file that `save` wrote; `model.keras` is named after its run."""
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
     label = path.parent.name if path.name == "model.keras" else path.stem
     return ClassicHider(model.get_layer("encoder"), model.get_layer("decoder"), label)

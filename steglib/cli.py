@@ -1,4 +1,4 @@
-"""`python -m steglib`: hide, reveal, evaluate, train, ship."""
+"""`python -m steglib`: hide, reveal, evaluate, benchmark, train, ship."""
 
 import argparse
 import contextlib
@@ -15,11 +15,12 @@ import keras
 import numpy as np
 from PIL import Image
 
-from steglib import paths
+from steglib import benchmark, paths
 from steglib.baselines import LSB
-from steglib.classic import WEIGHTS, linear_hider, load_model
+from steglib.classic import linear_hider
 from steglib.data import load_images, load_pairs, read_picture
 from steglib.evaluation import evaluate, summarise
+from steglib.models import WEIGHTS, load_model
 from steglib.training import TrainingConfig, load_config, load_history, train
 
 
@@ -27,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="steglib", description=sys.modules["steglib"].__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_hide, _add_reveal, _add_evaluate, _add_train, _add_ship):
+    for add in (_add_hide, _add_reveal, _add_evaluate, _add_benchmark, _add_train, _add_ship):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -99,6 +100,45 @@ def _evaluate(options):
     print(summarise(scores).round(3).to_string())
     if options.csv:
         scores.to_csv(options.csv, index=False)
+
+
+def _add_benchmark(commands):
+    parser = commands.add_parser("benchmark", help="measure how fast models hide and reveal")
+    parser.add_argument(
+        "--images", type=int, default=64, help="in one call, of 64×64 pixels (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--large", action="store_true", help="also one picture of 12 megapixels: minutes"
+    )
+    parser.add_argument(
+        "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
+    )
+    parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")
+    parser.add_argument("--csv", type=Path, help="also write what was learned there")
+    parser.set_defaults(run=_benchmark)
+
+
+def _benchmark(options):
+    if options.learn:
+        return _benchmark_learning(options)
+    covers, secrets = load_pairs(load_images("sample", "val").images, options.images)
+    print(f"{benchmark.machine()}\n\nImages of 64×64 pixels a second, {len(covers)} in a call:\n")
+    hiders = [load() for load in benchmark.MODELS.values()]
+    print(benchmark.throughput(hiders, covers, secrets).round(1).to_string())
+    if options.large:
+        height, width = benchmark.LARGE
+        print(f"\nOne picture of {width}×{height} pixels, megapixels a second and peak memory:\n")
+        print(benchmark.throughput_large().round(2).to_string())
+
+
+def _benchmark_learning(options):
+    images = load_images(options.data, "train").images
+    watch = load_pairs(load_images(options.data, "val").images, 48, seed=0)
+    minutes = options.learn * np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
+    learned = benchmark.learning_curves(images, minutes, watch)
+    print(f"{benchmark.machine()}\n\n{learned.round(2).to_string(index=False)}")
+    if options.csv:
+        learned.to_csv(options.csv, index=False)
 
 
 def _add_train(commands):

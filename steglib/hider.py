@@ -28,17 +28,19 @@ class Hider:
     Attributes:
         name: what tables and figures call it.
         min_side: the least height and width it takes, in pixels.
+        same_size: whether a secret must be of its cover's size.
     """
 
     name = "hider"
     min_side = 1
+    same_size = True
 
     def hide(self, cover, secret) -> np.ndarray:
         """The stego image: looks like the cover, holds the secret.
 
         Args:
             cover: uint8 [h, w, 3] or [n, h, w, 3], RGB.
-            secret: the same shape.
+            secret: the same shape, but for the height and width where `same_size` is False.
 
         Returns:
             uint8, the shape of `cover`.
@@ -47,7 +49,10 @@ class Hider:
             ValueError: another dtype or shape, mismatched sizes, or too small an image.
         """
         covers, secrets = self._check(cover, "cover"), self._check(secret, "secret")
-        if np.shape(cover) != np.shape(secret):
+        alike = np.shape(cover) == np.shape(secret) or (
+            not self.same_size and np.shape(cover)[:-3] == np.shape(secret)[:-3]
+        )
+        if not alike:
             raise ValueError(
                 f"cover and secret must have the same shape, "
                 f"not {list(np.shape(cover))} and {list(np.shape(secret))}."
@@ -55,12 +60,13 @@ class Hider:
         return self._hide(covers, secrets).reshape(np.shape(cover))
 
     def reveal(self, stego) -> np.ndarray:
-        """The secret in `stego`, which has the same shape and dtype.
+        """The secret in `stego`, uint8 in the shape that it had.
 
         Raises:
             ValueError: another dtype or shape, or too small an image.
         """
-        return self._reveal(self._check(stego, "stego")).reshape(np.shape(stego))
+        revealed = self._reveal(self._check(stego, "stego"))
+        return revealed if np.ndim(stego) == 4 else revealed[0]
 
     def _check(self, images, name):
         images = check_images(images, name)

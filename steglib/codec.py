@@ -1,0 +1,363 @@
+"""The learned codec: a photo as at most so many bytes, and back.
+
+Blocks of 8×8 pixels become 192 coefficients each: cosines in three learned colours. These are
+divided by a step and rounded; the residuals from their predictions go through a range coder
+with tables that `contexts` chooses. The step is the finest whose code fits. A network restores
+what the rounding took. Only the restorer and the picture itself are computed with floats that a
+machine may round its own way; the bits never are.
+"""
+
+import math
+from pathlib import Path
+
+import keras
+import numpy as np
+from constriction import stream
+from keras import layers, ops
+
+from steglib.contexts import SCALES, STARTS, Exact, exact_layers, walk
+from steglib.layers import residual_block
+
+BLOCK = 8
+TILE = 512  # pixels a side: nothing crosses a tile's border, so that memory stays bounded
+AT_ONCE = TILE * TILE  # so many pixels of small pictures
+STEPS = 2560  # from 1/2 upwards, 256 in each octave
+LEVELS = 8  # of scale in each octave, from SCALES[0] upwards
+NARROW = 56  # levels with a table of their own; wider residuals lose low bits until one fits
+LIMIT = 60  # residuals further from zero are escaped
+ESCAPE = 2 * LIMIT + 1
+HEADER = 2  # bytes: the step
+
+
+def log_steps(indices) -> np.ndarray:
+    """log2 of the steps with these indices, in grey levels of an orthonormal transform."""
+    return np.asarray(indices) / 256 - 1
+
+
+def block_basis(images) -> np.ndarray:
+    """The transform, float32 [192, 192]: its rows are orthonormal blocks [8, 8, 3].
+
+    Cosines in both directions, times the principal components of the colour differences between
+    neighbours; the three means first, then by falling variance.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+    """
+    cosines = np.cos((2 * np.arange(BLOCK) + 1) * np.arange(BLOCK)[:, None] * np.pi / 16) / 2
+    cosines[0] /= np.sqrt(2)
+    differences = np.diff(images.astype(np.float32), axis=2).reshape(-1, 3)
+    colours = np.linalg.eigh(differences.T @ differences)[1].T[::-1]
+    colours = colours * np.sign(colours[:, 1:2])
+    basis = np.einsum("ui,vj,cd->uvcijd", cosines, cosines, colours).reshape(192, 192)
+    variance = np.square(to_blocks(images) @ basis.T).mean((0, 1, 2))
+    variance[:3] = np.inf
+    return basis[np.argsort(-variance, kind="stable")].astype(np.float32)
+
+
+def to_blocks(pictures) -> np.ndarray:
+    """uint8 [n, h, w, 3] → float32 [n, rows, columns, 192], grey levels around 0.
+
+    Sides that are no multiple of 8 are filled up with their last row or column.
+    """
+    n, h, w, _ = pictures.shape
+    padded = np.pad(pictures, ((0, 0), (0, -h % BLOCK), (0, -w % BLOCK), (0, 0)), mode="edge")
+    rows, columns = _blocks(h, w)
+    split = padded.reshape(n, rows, BLOCK, columns, BLOCK, 3).swapaxes(2, 3)
+    return split.reshape(n, rows, columns, -1).astype(np.float32) - 128
+
+
+def from_blocks(blocks) -> np.ndarray:
+    """The inverse of `to_blocks`, float32 [n, 8 rows, 8 columns, 3], neither rounded nor cut."""
+    n, rows, columns, _ = blocks.shape
+    split = (blocks + 128).reshape(n, rows, columns, BLOCK, BLOCK, 3).swapaxes(2, 3)
+    return split.reshape(n, rows * BLOCK, columns * BLOCK, 3)
+
+
+def expected_counts(total: int = 2**16) -> np.ndarray:
+    """How a logistic distribution of each level's scale shares out `total` symbols, [56, 122]."""
+    scales = 2.0 ** (SCALES[0] + (np.arange(NARROW)[:, None] + 0.5) / LEVELS)
+    edges = np.arange(-LIMIT - 0.5, LIMIT + 1) / scales
+    inside = np.diff(1 / (1 + np.exp(-np.clip(edges, -500, 500))))
+    escaped = np.maximum(1 - inside.sum(1, keepdims=True), 0)
+    return np.maximum(np.rint(total * np.concatenate([inside, escaped], 1)), 1).astype(np.int32)
+
+
+def build_restorer(width: int = 96, hidden: int = 96, blocks: int = 4) -> keras.Model:
+    """A network that begins as the identity: ([n, h, w, 3], log2 step [n, 1]) → [n, h, w, 3].
+
+    Grey levels, float32; h and w are multiples of 4. It works at a quarter of the resolution
+    and adds its findings in units of the step.
+    """
+    picture = keras.Input((None, None, 3), name="picture")
+    log_step = keras.Input((1,), name="log_step")
+    x = layers.Conv2D(width, 4, 4, dtype="float32", name="down")(
+        layers.Rescaling(1 / 64, -2.0, dtype="float32")(picture)
+    )
+    known = layers.Dense(width, dtype="float32", name="step")(log_step)
+    x = layers.Add(dtype="float32")([x, layers.Reshape((1, 1, width), dtype="float32")(known)])
+    for block in range(blocks):
+        x = residual_block(x, hidden, f"block_{block}")
+    found = layers.Conv2DTranspose(3, 4, 4, kernel_initializer="zeros", dtype="float32", name="up")(
+        x
+    )
+    step = ops.reshape(2.0**log_step, (-1, 1, 1, 1))
+    return keras.Model([picture, log_step], picture + step * found, name="restorer")
+
+
+class Codec:
+    """Photos as at most so many bytes, and back.
+
+    Args:
+        basis: float32 [192, 192], from `block_basis`.
+        weights: from `contexts.exact_weights`.
+        counts: int [56, 122], how often a residual is each symbol, at each level of scale.
+        restorer: Keras model from `build_restorer`, or None to do without.
+    """
+
+    def __init__(self, basis, weights, counts, restorer=None):
+        self.basis, self.weights, self.counts, self.restorer = basis, weights, counts, restorer
+        self.network = exact_layers(weights)
+        chances = counts / counts.sum(1, keepdims=True)
+        self.tables = [stream.model.Categorical(row, perfect=False) for row in chances]
+        self.costs = -np.log2(chances)
+        self.costs[:, ESCAPE] += 16
+
+    def save(self, path: Path) -> None:
+        """Writes `path` (.npz) and, beside it, the restorer (.keras)."""
+        path = Path(path)
+        arrays = {f"context/{name}": array for name, array in self.weights.items()}
+        np.savez_compressed(path, basis=self.basis, counts=self.counts, **arrays)
+        if self.restorer is not None:
+            self.restorer.save(path.with_suffix(".keras"))
+
+    @classmethod
+    def load(cls, path: Path) -> "Codec":
+        """What `save` wrote."""
+        path = Path(path)
+        restorer = path.with_suffix(".keras")
+        with np.load(path) as arrays:
+            weights = {
+                name.removeprefix("context/"): arrays[name]
+                for name in arrays.files
+                if name.startswith("context/")
+            }
+            return cls(
+                arrays["basis"],
+                weights,
+                arrays["counts"],
+                keras.saving.load_model(restorer, compile=False) if restorer.is_file() else None,
+            )
+
+    def encode(self, pictures, size: int) -> list[bytes]:
+        """Each picture as the best code of at most `size` bytes.
+
+        Args:
+            pictures: uint8 [n, h, w, 3].
+
+        Raises:
+            ValueError: not even the coarsest code is so short.
+        """
+        codes = []
+        for part in _parts(len(pictures), *pictures.shape[1:3]):
+            some = pictures[part]
+            indices = self._finest_steps(some, size)
+            found = self._write(some, indices)
+            for i, code in enumerate(found):
+                while len(code) > size:  # the estimate lacked a word
+                    indices[i] += 1
+                    _check_fits(indices[i : i + 1], some, size)
+                    (code,) = self._write(some[i : i + 1], indices[i : i + 1])
+                found[i] = code
+            codes += found
+        return codes
+
+    def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
+        """The pictures, uint8 [n, height, width, 3].
+
+        Args:
+            codes: from `encode`, of pictures of one size.
+
+        Raises:
+            ValueError, AssertionError: other bytes, where that is seen at all.
+        """
+        pictures = np.empty((len(codes), height, width, 3), np.uint8)
+        for part in _parts(*pictures.shape[:3]):
+            indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
+            for tile in _tiles(height, width):
+                place = pictures[part, *tile]
+                values = self._read(coders, np.array(indices), *_blocks(*place.shape[1:3]))
+                restored = self._restore(values, np.array(indices))
+                place[:] = restored[:, : place.shape[1], : place.shape[2]]
+        return pictures
+
+    def residuals(self, pictures, indices):
+        """Quantises pictures with steps of these indices, tile by tile and group by group.
+
+        Yields:
+            Residuals, int32 [n, k], and their levels of scale, uint8 [n, k].
+        """
+        steps = 2.0 ** log_steps(indices)[:, None, None, None]
+        for tile in _tiles(*pictures.shape[1:3]):
+            coefficients = np.rint(to_blocks(pictures[:, *tile]) @ self.basis.T / steps)
+            found = []
+
+            def code(group, prediction, scale, where, coefficients=coefficients, found=found):
+                residuals = coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
+                found.append(
+                    (_flat(residuals, where).astype(np.int32), _flat(_levels(scale), where))
+                )
+                return residuals
+
+            walk(self.network, _step_map(indices, coefficients.shape), code, Exact)
+            yield from found
+
+    def _finest_steps(self, pictures, size):
+        """Index of the finest step for each picture that fits: a few guesses, then bisection."""
+        budget = 32 * ((size - HEADER) // 4)  # the coder writes words
+        samples = STARTS[-1] * math.prod(_blocks(*pictures.shape[1:3]))
+        fails, fits = np.full(len(pictures), -1), np.full(len(pictures), STEPS)
+        guess = np.full(len(pictures), int(256 * (5.9 - 1.4 * budget / samples)))
+        guesses = 8
+        while (open_ := np.flatnonzero(fits - fails > 1)).size:
+            guess = np.clip(guess, fails + 1, fits - 1) if guesses > 0 else (fails + fits) // 2
+            guesses -= 1
+            spare = budget - self._bits(pictures[open_], guess[open_])
+            good = spare >= 0
+            fits[open_[good]], fails[open_[~good]] = guess[open_[good]], guess[open_[~good]]
+            guess[open_] -= np.floor(spare / samples * 256 / 0.7).astype(int)
+        _check_fits(fits, pictures, size)
+        return fits
+
+    def _bits(self, pictures, indices):
+        """Length of each picture's code, exact but for the coder's last word."""
+        bits = np.zeros(len(pictures))
+        for residuals, levels in self.residuals(pictures, indices):
+            tables, shifts = symbol_tables(levels)
+            costs = self.costs[tables, symbols(residuals, shifts)] + shifts
+            bits += costs.sum(1)
+        return bits
+
+    def _write(self, pictures, indices):
+        coders = [stream.queue.RangeEncoder() for _ in pictures]
+        for residuals, levels in self.residuals(pictures, indices):
+            for picture in zip(coders, residuals, levels, strict=True):
+                self._put(*picture)
+        return [
+            int(index).to_bytes(HEADER, "big") + coder.get_compressed().astype("<u4").tobytes()
+            for index, coder in zip(indices, coders, strict=True)
+        ]
+
+    def _read(self, coders, indices, rows, columns):
+        values = np.zeros((len(coders), rows, columns, STARTS[-1]), np.float32)
+
+        def code(group, prediction, scale, where):
+            levels = _flat(_levels(scale), where)
+            found = [self._get(*picture) for picture in zip(coders, levels, strict=True)]
+            residuals = np.zeros(scale.shape)
+            place = slice(None) if where is None else where
+            residuals[:, place] = np.reshape(found, residuals[:, place].shape)
+            known = values[..., STARTS[group] : STARTS[group + 1]]
+            known[:, place] = (prediction + residuals)[:, place]
+            return residuals
+
+        walk(self.network, _step_map(indices, values.shape), code, Exact)
+        return values
+
+    def _restore(self, values, indices):
+        log_step = log_steps(indices).astype(np.float32)[:, None]
+        pictures = from_blocks(values * 2.0 ** log_step[:, None, None] @ self.basis)
+        if self.restorer is not None:
+            pictures = ops.convert_to_numpy(self.restorer([pictures, log_step]))
+        return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+
+    def _put(self, coder, residuals, levels):
+        """Residuals of one level share a table, so each level is one call."""
+        residuals = residuals[np.argsort(levels, kind="stable")]
+        for level, run in _runs(levels):
+            table, shift = symbol_tables(level)
+            found = symbols(residuals[run], shift)
+            coder.encode(found, self.tables[table])
+            shifted = residuals[run] + (1 << shift >> 1)
+            if (escaped := found == ESCAPE).any():
+                coder.encode((shifted[escaped] >> shift) + 2**15, stream.model.Uniform(2**16))
+            if shift:
+                coder.encode(shifted & (1 << shift) - 1, stream.model.Uniform(1 << shift))
+
+    def _get(self, coder, levels):
+        residuals = np.empty(len(levels), np.int32)
+        order = np.argsort(levels, kind="stable")
+        for level, run in _runs(levels):
+            table, shift = symbol_tables(level)
+            found = coder.decode(self.tables[table], run.stop - run.start)
+            shifted = found - LIMIT
+            if (escaped := found == ESCAPE).any():
+                wide = coder.decode(stream.model.Uniform(2**16), int(escaped.sum()))
+                shifted[escaped] = wide - 2**15
+            shifted <<= shift
+            if shift:
+                shifted += coder.decode(stream.model.Uniform(1 << shift), len(found))
+            residuals[order[run]] = shifted - (1 << shift >> 1)
+        return residuals
+
+
+def _blocks(height, width):
+    return -(-height // BLOCK), -(-width // BLOCK)
+
+
+def _tiles(height, width):
+    for top in range(0, height, TILE):
+        for left in range(0, width, TILE):
+            yield slice(top, top + TILE), slice(left, left + TILE)
+
+
+def _parts(n, height, width):
+    """Slices of as many pictures as are coded at once."""
+    count = max(1, AT_ONCE // (height * width))
+    return [slice(start, start + count) for start in range(0, n, count)]
+
+
+def _check_fits(indices, pictures, size):
+    if (indices >= STEPS).any():
+        h, w = pictures.shape[1:3]
+        raise ValueError(f"A picture of {h} × {w} pixels does not fit {size} bytes.")
+
+
+def _open(code):
+    index = int.from_bytes(code[:HEADER], "big")
+    if len(code) < HEADER or len(code) % 4 != HEADER or index >= STEPS:
+        raise ValueError(f"These {len(code)} bytes are no code of a picture.")
+    words = np.frombuffer(code[HEADER:], "<u4").astype(np.uint32)
+    return index, stream.queue.RangeDecoder(words)
+
+
+def _step_map(indices, shape):
+    return np.broadcast_to(log_steps(indices)[:, None, None, None], (*shape[:3], 1))
+
+
+def _flat(x, where):
+    return x.reshape(len(x), -1) if where is None else x[:, where].reshape(len(x), -1)
+
+
+def _levels(scale):
+    return ((scale - SCALES[0]) * LEVELS).astype(np.uint8)
+
+
+def symbol_tables(levels):
+    """For levels uint8: the row of the table, and how many low bits a residual loses before."""
+    levels = np.int32(levels)  # uint8 would wrap
+    shifts = np.maximum(levels - (NARROW - LEVELS), 0) // LEVELS
+    return levels - LEVELS * shifts, shifts
+
+
+def symbols(residuals, shifts):
+    """The column of the table for residuals int32, int32 0…121."""
+    high = (residuals + (1 << shifts >> 1)) >> shifts
+    return np.where(np.abs(high) <= LIMIT, high + LIMIT, ESCAPE).astype(np.int32)
+
+
+def _runs(levels):
+    """Each level that occurs, and where it stands among the sorted levels."""
+    counts = np.bincount(levels)
+    ends = counts.cumsum()
+    for level in np.flatnonzero(counts).tolist():
+        yield level, slice(int(ends[level] - counts[level]), int(ends[level]))

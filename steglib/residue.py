@@ -1,0 +1,51 @@
+"""The residue model: the secret as the learned codec's bytes, these as residues of the cover."""
+
+import numpy as np
+
+from steglib import payload
+from steglib.codec import Codec
+from steglib.hider import Hider
+
+
+class ResidueHider(Hider):
+    """Hides what a learned codec makes of the secret in the residues of the cover's samples.
+
+    Cover and secret may differ in size. Any base is revealed: the image says which.
+
+    Args:
+        codec: a `codec.Codec`.
+        base: 2…16, how many values a digit has. A larger one hides more and changes more.
+        name: what tables call it; the base is added.
+
+    Raises:
+        ValueError: another base. From `hide`, a cover too small for the secret; from `reveal`, a
+            `payload.PayloadError` for an image that hides nothing of this kind.
+    """
+
+    min_side = 8
+    same_size = False
+
+    def __init__(self, codec: Codec, base: int = 5, name: str = "residue"):
+        payload.expected_psnr(base)  # checks it
+        self.codec, self.base, self.name = codec, base, f"{name}, base {base}"
+
+    def _hide(self, covers, secrets):
+        room = payload.capacity(covers.shape[1:], self.base)
+        codes = self.codec.encode(secrets, room)
+        options = {"base": self.base, "codec": payload.LEARNED, "size": secrets.shape[1:3]}
+        return np.stack(
+            [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
+        )
+
+    def _reveal(self, stegos):
+        found = [payload.extract(stego) for stego in stegos]
+        for one in found:
+            if one.codec != payload.LEARNED:
+                raise payload.PayloadError(f"The image hides {one.codec.name} data.")
+        sizes = {one.size for one in found}
+        if len(sizes) > 1:
+            raise ValueError(f"The images hide secrets of several sizes: {sorted(sizes)}.")
+        try:
+            return self.codec.decode([one.data for one in found], *sizes.pop())
+        except (ValueError, AssertionError) as error:  # the range coder raises the latter
+            raise payload.PayloadError("No such codec wrote the image's data.") from error
