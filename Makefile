@@ -10,11 +10,15 @@ BIN := $(VENV)/bin/python
 # Installing names this folder, so a copy of it must install again.
 HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
-.PHONY: run test lint train notebooks sample kaggle lab clean
+.PHONY: run sweep test lint train notebooks sample kaggle lab clean
 
 ## run the five notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
+
+## score a grid of models, bases and β (notebooks/params/sweep.yaml), or go on with it: DATA=<folder>
+sweep: $(HERE)
+	$(BIN) notebooks/sweep.py --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 ## the whole test suite, notebooks included
 test: $(HERE)

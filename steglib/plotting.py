@@ -1,15 +1,20 @@
 """Every picture that the notebooks show. Functions draw and return a matplotlib figure."""
 
+import itertools
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from matplotlib import ticker
 
 from steglib import metrics, paths
 
 GREY_LEVELS = "error, grey levels"
+HIGHEST_SSIM = 0.99999  # what a plot shows of better ones
+LINE_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C9", "C5")  # of `use_style`, but for pale ones
+SSIM_TICKS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, HIGHEST_SSIM]
 
 
 def use_style() -> None:
@@ -183,27 +188,68 @@ def score_bars(summary: pd.DataFrame):
 
 
 def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
-    """Secret PSNR against cover PSNR, with the peers' figures in grey: up and right is better."""
-    figure, axis = plt.subplots(figsize=(7.5, 5))
-    if peers is not None:
-        axis.scatter(peers["cover_psnr"], peers["secret_psnr"], color="grey", marker="x")
-        _label_points(axis, peers, "grey")
-    families = summary.index.str.split(",").str[0]
-    for family in dict.fromkeys(families):
-        points = summary[families == family]
-        axis.plot(points["cover_psnr"], points["secret_psnr"], marker="o")
-        _label_points(axis, points, "black")
-    axis.set(xlabel="cover PSNR, dB", ylabel="secret PSNR, dB", title="better is up and right")
-    axis.margins(x=0.2)
+    """PSNR and SSIM of the secret against those of the cover: up and right is better.
+
+    Models whose names differ only after the last comma are joined by a line; others are black.
+    What follows the comma stands beside the point. A base stands above the panel, for it changes
+    every cover alike.
+
+    Args:
+        summary: of `evaluation.summarise`.
+        peers: of `evaluation.peers`, drawn in grey.
+    """
+    families = {}
+    for row, name in enumerate(summary.index):
+        family, _, setting = name.rpartition(", ")
+        families.setdefault(family or name, {})[row] = setting if family else ""
+    figure, axes = plt.subplots(1, 2, figsize=(14, 5.5))
+    for axis, metric, unit in zip(axes, ("psnr", "ssim"), ("PSNR, dB", "SSIM"), strict=True):
+        columns = [f"cover_{metric}", f"secret_{metric}"]
+        points = summary[columns].to_numpy()
+        if metric == "ssim":
+            points = np.clip(points, 0.1, HIGHEST_SSIM)
+            _spread_ssim(axis)
+        looks = itertools.cycle(zip(LINE_COLOURS, "osD^vPh", strict=True))
+        markers = itertools.cycle("*Xp<>H")
+        for family, settings in families.items():
+            colour, marker = next(looks) if len(settings) > 1 else ("black", next(markers))
+            look = {"color": colour, "marker": marker, "markersize": 7, "zorder": 3}
+            line = "-" if len(settings) > 1 else ""
+            axis.plot(*points[[*settings]].T, label=family, linestyle=line, **look)
+        for i, (name, peer) in enumerate(() if peers is None else peers.iterrows()):
+            look = {"color": "grey", "marker": "x+12"[i % 4], "markersize": 9, "mew": 1.5}
+            axis.plot(*[[peer[column]] for column in columns], label=name, linestyle="", **look)
+        _label_settings(axis, points, families)
+        axis.set(xlabel=f"cover {unit}", ylabel=f"secret {unit}")
+        axis.margins(x=0.1)
+    axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
     return figure
 
 
-def _label_points(axis, table, colour):
-    for name, row in table.iterrows():
-        place = (row["cover_psnr"], row["secret_psnr"])
-        axis.annotate(
-            name, place, xytext=(6, 4), textcoords="offset points", fontsize=8, color=colour
-        )
+def _label_settings(axis, points, families):
+    bases = {}
+    for settings in families.values():
+        for row, setting in settings.items():
+            if setting.startswith("base "):
+                bases[setting.removeprefix("base ")] = points[row, 0]
+            else:
+                place = {"xytext": (7, 3), "textcoords": "offset points"}
+                axis.annotate(setting, points[row], fontsize=8, **place)
+    for base, x in bases.items():
+        axis.axvline(x, color="grey", linewidth=0.8, linestyle=":")
+        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
+        axis.annotate(base, (x, 1), xycoords=("data", "axes fraction"), fontsize=8, **place)
+    if bases:
+        axis.set_title("base of the residues", fontsize=9, pad=16)
+
+
+def _spread_ssim(axis):
+    """Logit scales: from 0.9 to 0.99 is as far as from 0.99 to 0.999."""
+    axis.set(xscale="logit", yscale="logit")
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_locator(ticker.FixedLocator(SSIM_TICKS))
+        one.set_minor_locator(ticker.NullLocator())
+        one.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
 def score_distributions(scores: pd.DataFrame):
@@ -260,4 +306,32 @@ def show_pair(cover, secret, stego, revealed):
         axis.imshow(image, interpolation="nearest")
         axis.set_title(title, fontsize=11)
         axis.axis("off")
+    return figure
+
+
+def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
+    """Lines or points by label: (x, y) or (x, y, matplotlib's format, such as "o")."""
+    figure, axis = plt.subplots(figsize=(7, 3.6))
+    for label, line in lines.items():
+        axis.plot(*line, label=label)
+    axis.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
+    axis.legend(fontsize=9)
+    return figure
+
+
+def bars(table: pd.DataFrame, xlabel: str, ylabel: str):
+    """A group of bars for each row of `table`, a colour for each column."""
+    axis = table.plot.bar(figsize=(7, 3), rot=0)
+    axis.set(xlabel=xlabel, ylabel=ylabel)
+    return axis.figure
+
+
+def loss_panels(losses: dict, window: int = 20):
+    """Losses of single steps by title, in grey, and their mean over `window` steps."""
+    figure, axes = plt.subplots(1, len(losses), figsize=(4.5 * len(losses), 3), squeeze=False)
+    for axis, (title, values) in zip(axes[0], losses.items(), strict=True):
+        values = pd.Series(values)
+        axis.plot(values, color="lightgrey")
+        axis.plot(values.rolling(window, min_periods=1).mean())
+        axis.set(title=title, xlabel="step")
     return figure

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 
 from steglib import LSB, Hider, evaluate, hide_and_reveal, metrics, summarise
-from steglib.evaluation import image_traits, peers, through_png
+from steglib.evaluation import ROUNDING_PSNR, image_traits, peers, score, through_png
 
 
 def test_scores_come_from_the_file(pairs):
@@ -43,6 +43,24 @@ def test_evaluate_and_summarise(pairs):
     assert row["cover_psnr"] == pytest.approx(wanted.mean())
     revealed = LSB(4).reveal(stegos)
     assert row["secret_rmse"] == pytest.approx(np.sqrt(metrics.mse(secrets, revealed).mean()))
+
+
+def test_exact_images_count_as_exact_to_the_rounding(pairs):
+    covers, secrets = pairs
+    revealed = secrets.copy()
+    revealed[0, 0, 0, 0] ^= 1  # the least error there is
+    revealed[1] ^= 1
+    scores = score(covers, secrets, covers, revealed)
+    assert np.isinf(scores["cover_psnr"]).all() and np.isinf(scores["secret_psnr"][2:]).all()
+    summary = summarise(scores.assign(model="exact", pair=range(8))).loc["exact"]
+    assert pytest.approx(58.92, abs=0.01) == ROUNDING_PSNR
+    assert summary["cover_psnr"] == pytest.approx(ROUNDING_PSNR)
+    assert summary["secret_psnr"] == pytest.approx((7 * ROUNDING_PSNR + 48.13) / 8, abs=0.01)
+    assert summary["cover_rmse"] == 0 and summary["secret_rmse"] > 0
+
+    rng = np.random.default_rng(0)
+    scene = rng.uniform(0, 255, (1, 256, 256, 3))
+    assert metrics.psnr(scene, np.rint(scene))[0] == pytest.approx(ROUNDING_PSNR, abs=0.05)
 
 
 def test_models_of_one_name_are_not_mixed_up(pairs):

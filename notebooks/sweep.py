@@ -1,0 +1,120 @@
+"""Scores every point of a grid of models, each in a notebook of its own, with papermill.
+
+    python notebooks/sweep.py [--data FOLDER] [--pairs N] [--jobs N]
+
+A point is done when `runs/<point>/scores.csv` is there in the output folder. Points that are done
+are skipped, so a sweep that was stopped goes on; a point with other parameters than before begins
+anew. After a change of code or weights, delete the output folder. In the end, `sweep.csv` holds
+the means of all points and `trade_off.png` shows them. The exit code is 1 if a point failed.
+"""
+
+import argparse
+import itertools
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).resolve().parent
+CORES = os.cpu_count() or 1
+
+
+def load_points(grid: Path, **common) -> dict[str, dict]:
+    """Parameters by the name of their point; `common` ones win over those of the file."""
+    settings = yaml.safe_load(grid.read_text())
+    points = {}
+    for entry in settings["points"]:
+        lists = [value if isinstance(value, list) else [value] for value in entry.values()]
+        for values in itertools.product(*lists):
+            chosen = dict(zip(entry, values, strict=True))
+            words = [chosen["model"], *(f"{k}-{v}" for k, v in chosen.items() if k != "model")]
+            name = re.sub(r"[^\w.]+", "-", "-".join(words))
+            points[name] = {"point": name} | settings["common"] | chosen | common
+    return points
+
+
+def run_point(folder: Path, values: dict, threads: int) -> str:
+    """Executes one point, unless it is done. Returns "done", "done before" or what went wrong."""
+    parameters, wanted = folder / "parameters.json", json.dumps(values, indent=2) + "\n"
+    if folder.is_dir() and not (parameters.is_file() and parameters.read_text() == wanted):
+        shutil.rmtree(folder)
+    if (folder / "scores.csv").is_file():
+        return "done before"
+    folder.mkdir(parents=True, exist_ok=True)
+    parameters.write_text(wanted)
+    papermill = [sys.executable, "-m", "papermill", HERE / "sweep_point.ipynb"]
+    papermill += [folder / "notebook.ipynb", "-f", parameters, "--cwd", HERE, "-k", "python3"]
+    # Points that run side by side share the cores and a GPU's memory.
+    shares = {"OMP_NUM_THREADS": str(threads), "TF_NUM_INTRAOP_THREADS": str(threads)}
+    shares["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    with open(folder / "log.txt", "w") as log:
+        code = subprocess.run(
+            [*papermill, "--no-progress-bar"],
+            env=shares | os.environ | {"STEGLIB_HOME": str(folder.parent.parent)},
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        ).returncode
+    last = (folder / "log.txt").read_text().rstrip().rpartition("\n")[2]
+    return "done" if code == 0 else f"FAILED ({last}); see {folder / 'log.txt'}"
+
+
+def gather(points: dict[str, dict], output: Path) -> None:
+    """Means of all points that are done, one row each, in `sweep.csv` and `trade_off.png`."""
+    import pandas as pd
+
+    from steglib import plotting
+    from steglib.evaluation import peers, summarise
+
+    rows = []
+    for name, values in points.items():
+        scores = output / "runs" / name / "scores.csv"
+        if scores.is_file():
+            means = summarise(pd.read_csv(scores)).reset_index()  # `model`: its name in tables
+            rows.append(means.assign(**{k: v for k, v in values.items() if k != "model"}))
+    if rows:
+        table = pd.concat(rows, ignore_index=True)
+        table.to_csv(output / "sweep.csv", index=False)
+        plotting.use_style()
+        figure = plotting.trade_off(table.set_index("model"), peers())
+        figure.savefig(output / "trade_off.png", bbox_inches="tight")
+    print(f"\n{len(rows)} of {len(points)} points are in {output / 'sweep.csv'}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--grid", type=Path, default=HERE / "params" / "sweep.yaml")
+    parser.add_argument("--data", help="tiny-imagenet, or a folder; default: as the grid says")
+    parser.add_argument("--pairs", type=int, help="held-out pairs; default: as the grid says")
+    parser.add_argument("--jobs", type=int, default=max(1, CORES // 2), help="points at a time")
+    parser.add_argument("--output", type=Path, default=HERE.parent / "output")
+    options = parser.parse_args()
+    threads = max(1, CORES // options.jobs)
+    data, kind = options.data, "sweep"
+    if data:  # sweeps on other data are other sweeps
+        kind += f"-{Path(data).resolve().name}"
+        data = str(Path(data).resolve()) if Path(data).is_dir() else data
+    changes = {"data": data, "pairs": options.pairs}
+    points = load_points(options.grid, **{k: v for k, v in changes.items() if v is not None})
+    output = options.output.resolve() / kind
+    with ThreadPoolExecutor(options.jobs) as pool:
+        tasks = {
+            pool.submit(run_point, output / "runs" / name, values, threads): name
+            for name, values in points.items()
+        }
+        try:
+            for i, task in enumerate(as_completed(tasks), 1):
+                print(f"{i}/{len(tasks)} {tasks[task]}: {task.result()}", flush=True)
+        finally:  # Ctrl-C: those that wait must not start
+            pool.shutdown(cancel_futures=True)
+    gather(points, output)
+    return int(any(task.result().startswith("FAILED") for task in tasks))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
