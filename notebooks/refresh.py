@@ -27,7 +27,7 @@ def refresh(path: Path) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("0*.ipynb"))
+    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb"))
     with tempfile.TemporaryDirectory() as home:
         os.environ["STEGLIB_HOME"] = home
         for name in names:
