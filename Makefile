@@ -12,7 +12,7 @@ HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
 .PHONY: run sweep test lint train notebooks sample kaggle lab clean
 
-## run the five notebooks in order: PARAMS=quick or full, DATA=<folder>
+## run the six notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
 
@@ -33,6 +33,7 @@ lint: $(HERE)
 train: $(HERE)
 	$(BIN) -m steglib train --name classic --resume $(TRAIN) --epochs 36
 	$(BIN) -m steglib train --name classic-faint --resume $(TRAIN) --epochs 16 --strength 4
+	$(BIN) -m steglib train-codec --data tiny-imagenet -o $(OUTPUT)/residue.npz
 
 ## execute the notebooks in place, with the outputs that are committed
 notebooks: $(HERE)

@@ -17,10 +17,12 @@ from time import perf_counter
 import keras
 import numpy as np
 import pandas as pd
+import skimage
 from keras import layers, ops
 from PIL import Image
+from tqdm import tqdm
 
-from steglib import classic, metrics
+from steglib import baselines, classic, metrics
 from steglib.codec import Codec, block_basis, expected_counts
 from steglib.codec_training import train_contexts
 from steglib.contexts import exact_weights
@@ -31,6 +33,10 @@ from steglib.residue import ResidueHider
 from steglib.training import TrainingConfig, build, compile_model, dtype_policy
 
 STEPS_A_MINUTE = {"classic": 250, "residue": 150}  # on 2 cores: their rates fall accordingly
+PHOTOGRAPHS = (
+    *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina"),
+    "immunohistochemistry",
+)
 LARGE = (3000, 4000)  # height and width: 12 megapixels
 
 
@@ -300,6 +306,34 @@ def _peak_memory():
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def photographs() -> dict[str, np.ndarray]:
+    """The colour photographs inside scikit-image, uint8 [h, w, 3], by name."""
+    return {name: getattr(skimage.data, name)() for name in PHOTOGRAPHS}
+
+
+def full_size(bases, formats=("jpeg", "webp", "avif", "jpeg2000")) -> pd.DataFrame:
+    """PSNR in dB of each photograph, hidden in itself upside down, and the means.
+
+    Args:
+        bases: of the residues.
+        formats: of the rivals, see `baselines.Codec`.
+
+    Returns:
+        A column for each photograph; rows for each base and codec.
+    """
+    hiders = [
+        hider
+        for base in bases
+        for hider in (load_model("residue", base), *(baselines.Codec(f, base) for f in formats))
+    ]
+    rows = {}
+    for name, photo in tqdm(photographs().items(), desc="Photographs"):
+        revealed = {h.name: h.reveal(h.hide(photo[::-1, ::-1], photo)) for h in hiders}
+        rows[name] = {k: float(metrics.psnr(photo[None], r[None])[0]) for k, r in revealed.items()}
+    table = pd.DataFrame(rows)
+    return table.assign(mean=table.mean(axis=1))
 
 
 def machine() -> str:

@@ -1,4 +1,4 @@
-"""`python -m steglib`: hide, reveal, evaluate, benchmark, train, ship."""
+"""`python -m steglib`: hide, reveal, evaluate, benchmark, train, train-codec, ship."""
 
 import argparse
 import contextlib
@@ -15,9 +15,10 @@ import keras
 import numpy as np
 from PIL import Image
 
-from steglib import benchmark, paths
+from steglib import benchmark, paths, plotting
 from steglib.baselines import LSB
 from steglib.classic import linear_hider
+from steglib.codec_training import learn_codec
 from steglib.data import load_images, load_pairs, read_picture
 from steglib.evaluation import evaluate, summarise
 from steglib.models import WEIGHTS, load_model
@@ -28,7 +29,15 @@ def main(arguments: list[str] | None = None) -> int:
     """Runs one command; returns the exit code, 2 after a mistake of the user's."""
     parser = argparse.ArgumentParser(prog="steglib", description=sys.modules["steglib"].__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (_add_hide, _add_reveal, _add_evaluate, _add_benchmark, _add_train, _add_ship):
+    for add in (
+        _add_hide,
+        _add_reveal,
+        _add_evaluate,
+        _add_benchmark,
+        _add_train,
+        _add_train_codec,
+        _add_ship,
+    ):
         add(commands)
     options = parser.parse_args(arguments)
     try:
@@ -44,12 +53,14 @@ def _add_hide(commands):
     parser.add_argument("cover", type=Path, help="the picture that everyone may see")
     parser.add_argument("secret", type=Path, help="the picture to hide, of the same size")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the stego file, a PNG")
-    parser.add_argument("--model", default="classic", help="shipped weights or a model.keras")
+    parser.add_argument(
+        "--model", default="classic", help="default: %(default)s; residue, residue:3"
+    )
     parser.set_defaults(run=_hide)
 
 
 def _hide(options):
-    stego = load_model(options.model).hide(
+    stego = _load(options.model).hide(
         np.asarray(read_picture(options.cover)), np.asarray(read_picture(options.secret))
     )
     _write(stego, options.output)
@@ -64,9 +75,7 @@ def _add_reveal(commands):
 
 
 def _reveal(options):
-    _write(
-        load_model(options.model).reveal(np.asarray(read_picture(options.stego))), options.output
-    )
+    _write(_load(options.model).reveal(np.asarray(read_picture(options.stego))), options.output)
 
 
 def _write(image: np.ndarray, path: Path) -> None:
@@ -78,7 +87,10 @@ def _write(image: np.ndarray, path: Path) -> None:
 def _add_evaluate(commands):
     parser = commands.add_parser("evaluate", help="score models and baselines on held-out pairs")
     parser.add_argument(
-        "models", nargs="*", help="shipped weights or model.keras files; default: all shipped"
+        "models",
+        nargs="*",
+        help="shipped weights, with a base if you like (residue:3), or files that a training "
+        "wrote; default: all shipped",
     )
     parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
     parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
@@ -90,8 +102,8 @@ def _add_evaluate(commands):
 def _evaluate(options):
     images = load_images(options.data, "val").images
     covers, secrets = load_pairs(images, options.pairs, options.seed)
-    models = options.models or ["classic", "classic-faint"]
-    hiders = [load_model(name) for name in models]
+    models = options.models or ["residue:3", "residue:5", "classic", "classic-faint"]
+    hiders = [_load(name) for name in models]
     with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
         hiders.append(linear_hider(load_images(options.data, "train", limit=4000).images))
     hiders += [LSB(bits) for bits in range(1, 5)]
@@ -100,6 +112,12 @@ def _evaluate(options):
     print(summarise(scores).round(3).to_string())
     if options.csv:
         scores.to_csv(options.csv, index=False)
+
+
+def _load(name):
+    """A model by its name on the command line: "classic", "residue", "residue:3"."""
+    model, _, base = name.partition(":")
+    return load_model(model, int(base) if base else None)
 
 
 def _add_benchmark(commands):
@@ -111,16 +129,22 @@ def _add_benchmark(commands):
         "--large", action="store_true", help="also one picture of 12 megapixels: minutes"
     )
     parser.add_argument(
+        "--photographs", action="store_true", help="instead compare codecs on full-size ones"
+    )
+    parser.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
     )
     parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")
-    parser.add_argument("--csv", type=Path, help="also write what was learned there")
+    parser.add_argument("--csv", type=Path, help="write what was learned there, and a plot beside")
     parser.set_defaults(run=_benchmark)
 
 
 def _benchmark(options):
     if options.learn:
         return _benchmark_learning(options)
+    if options.photographs:
+        print(benchmark.full_size((2, 3, 5)).round(2).to_string())
+        return
     covers, secrets = load_pairs(load_images("sample", "val").images, options.images)
     print(f"{benchmark.machine()}\n\nImages of 64×64 pixels a second, {len(covers)} in a call:\n")
     hiders = [load() for load in benchmark.MODELS.values()]
@@ -139,6 +163,9 @@ def _benchmark_learning(options):
     print(f"{benchmark.machine()}\n\n{learned.round(2).to_string(index=False)}")
     if options.csv:
         learned.to_csv(options.csv, index=False)
+        plotting.use_style()
+        figure = plotting.quality_over_minutes(learned)
+        figure.savefig(options.csv.with_suffix(".png"), bbox_inches="tight")
 
 
 def _add_train(commands):
@@ -215,6 +242,47 @@ def _ship(options):
     WEIGHTS.mkdir(exist_ok=True)
     shutil.copy(run / "model.keras", WEIGHTS / f"{options.name}.keras")
     (WEIGHTS / f"{options.name}.json").write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _add_train_codec(commands):
+    parser = commands.add_parser("train-codec", help="train the residue model's codec")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="an .npz file")
+    parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
+    parser.add_argument("--context-steps", type=int, default=5000, help="default: %(default)s")
+    parser.add_argument("--restorer-steps", type=int, default=3000, help="default: %(default)s")
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument("--pairs", type=int, default=1000, help="to score (default: %(default)s)")
+    parser.set_defaults(run=_train_codec)
+
+
+def _train_codec(options):
+    if options.output.suffix != ".npz":
+        raise ValueError(f"{options.output} must end in .npz.")
+    images = load_images(options.data, "train").images
+    codec = learn_codec(
+        images, options.context_steps, options.restorer_steps, seed=options.seed, verbose=1
+    )
+    codec.save(options.output)
+    note = f"trained with Keras {keras.__version__} on {keras.backend.backend()}"
+    write_codec_card(options.output, options.data, options.seed, options.pairs, note)
+
+
+def write_codec_card(path: Path, data: str, seed: int, pairs: int, note: str) -> None:
+    """Scores a codec's file at several bases and writes its card beside it."""
+    codec = load_model(path).codec
+    hiders = [load_model(path, base) for base in (2, 3, 4, 5, 8)]
+    scores = evaluate(hiders, *load_pairs(load_images(data, "val").images, pairs, seed=0))
+    card = {
+        "name": path.stem,
+        "note": note,
+        "command": f"python -m steglib train-codec --data {data} --seed {seed} -o {path.name}",
+        "seed": seed,
+        "parameters": codec.count_parameters(),
+        "data": f"{data}, split train",
+        "scored on": f"{pairs} pairs of {data}, split val, after an 8-bit PNG file",
+        "scores": summarise(scores).round(4).to_dict("index"),
+    }
+    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 
 
 def _as_option(name, value):

@@ -27,6 +27,7 @@ NARROW = 56  # levels with a table of their own; wider residuals lose low bits u
 LIMIT = 60  # residuals further from zero are escaped
 ESCAPE = 2 * LIMIT + 1
 HEADER = 2  # bytes: the step
+SPARE = 64  # bits that need not be used
 
 
 def log_steps(indices) -> np.ndarray:
@@ -118,9 +119,15 @@ class Codec:
         self.basis, self.weights, self.counts, self.restorer = basis, weights, counts, restorer
         self.network = exact_layers(weights)
         chances = counts / counts.sum(1, keepdims=True)
-        self.tables = [stream.model.Categorical(row, perfect=False) for row in chances]
+        rows = symbol_tables(np.arange(LEVELS * 16 + 1, dtype=np.uint8))[0]
+        self.tables = [stream.model.Categorical(chances[row], perfect=False) for row in rows]
         self.costs = -np.log2(chances)
         self.costs[:, ESCAPE] += 16
+
+    def count_parameters(self) -> int:
+        """Of the context network, the transform and the restorer."""
+        sizes = [array.size for array in (*self.weights.values(), self.basis)]
+        return sum(sizes) + (self.restorer.count_params() if self.restorer is not None else 0)
 
     def save(self, path: Path) -> None:
         """Writes `path` (.npz) and, beside it, the restorer (.keras)."""
@@ -128,6 +135,9 @@ class Codec:
         arrays = {f"context/{name}": array for name, array in self.weights.items()}
         np.savez_compressed(path, basis=self.basis, counts=self.counts, **arrays)
         if self.restorer is not None:
+            for layer in self.restorer.layers:  # as `classic.save` does, for older versions
+                if hasattr(layer, "kernel_initializer"):
+                    layer.kernel_initializer = keras.initializers.Zeros()
             self.restorer.save(path.with_suffix(".keras"))
 
     @classmethod
@@ -212,19 +222,37 @@ class Codec:
             yield from found
 
     def _finest_steps(self, pictures, size):
-        """Index of the finest step for each picture that fits: a few guesses, then bisection."""
+        """Index of about the finest step for each picture that fits.
+
+        The secant method with a bracket; good enough is what leaves no more than `SPARE` bits.
+        """
         budget = 32 * ((size - HEADER) // 4)  # the coder writes words
+        budget -= min(48, budget // 8)  # and ends with some
         samples = STARTS[-1] * math.prod(_blocks(*pictures.shape[1:3]))
-        fails, fits = np.full(len(pictures), -1), np.full(len(pictures), STEPS)
-        guess = np.full(len(pictures), int(256 * (5.9 - 1.4 * budget / samples)))
-        guesses = 8
-        while (open_ := np.flatnonzero(fits - fails > 1)).size:
-            guess = np.clip(guess, fails + 1, fits - 1) if guesses > 0 else (fails + fits) // 2
-            guesses -= 1
-            spare = budget - self._bits(pictures[open_], guess[open_])
-            good = spare >= 0
-            fits[open_[good]], fails[open_[~good]] = guess[open_[good]], guess[open_[~good]]
-            guess[open_] -= np.floor(spare / samples * 256 / 0.7).astype(int)
+        n = len(pictures)
+        fails, fits = np.full(n, -1), np.full(n, STEPS)
+        guess = np.full(n, 256 * (5.7 - 1.45 * budget / samples))
+        slope = np.full(n, -samples * 0.65 / 256)  # bits for an index
+        before, spares, good_enough = np.full(n, np.nan), np.zeros(n), np.zeros(n, bool)
+        for attempt in range(40):
+            open_ = np.flatnonzero((fits - fails > 1) & ~good_enough)
+            if not open_.size:
+                break
+            bisect = (fits + fails) / 2
+            index = np.clip(guess if attempt < 8 else bisect, fails + 1, fits - 1).astype(int)[
+                open_
+            ]
+            spare = budget - self._bits(pictures[open_], index)
+            fits[open_] = np.where(spare >= 0, index, fits[open_])
+            fails[open_] = np.where(spare < 0, index, fails[open_])
+            good_enough[open_] = (spare >= 0) & (spare <= np.maximum(SPARE, -slope[open_]))
+            moved = index - before[open_]
+            with np.errstate(all="ignore"):
+                secant = -(spare - spares[open_]) / moved
+            usable = np.isfinite(secant) & (secant < slope[open_] / 4) & (secant > slope[open_] * 4)
+            slope[open_] = np.where(usable, secant, slope[open_])
+            before[open_], spares[open_] = index, spare
+            guess[open_] = np.ceil(index + (spare - SPARE / 3) / slope[open_])
         _check_fits(fits, pictures, size)
         return fits
 
@@ -271,32 +299,37 @@ class Codec:
         return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
 
     def _put(self, coder, residuals, levels):
-        """Residuals of one level share a table, so each level is one call."""
-        residuals = residuals[np.argsort(levels, kind="stable")]
+        """All residuals of one level share a table: one call; then what the tables left out."""
+        order = np.argsort(levels, kind="stable")
+        residuals, levels = residuals[order], levels[order]
+        _, shifts = symbol_tables(levels)
+        found = symbols(residuals, shifts)
         for level, run in _runs(levels):
-            table, shift = symbol_tables(level)
-            found = symbols(residuals[run], shift)
-            coder.encode(found, self.tables[table])
-            shifted = residuals[run] + (1 << shift >> 1)
-            if (escaped := found == ESCAPE).any():
-                coder.encode((shifted[escaped] >> shift) + 2**15, stream.model.Uniform(2**16))
-            if shift:
-                coder.encode(shifted & (1 << shift) - 1, stream.model.Uniform(1 << shift))
+            coder.encode(found[run], self.tables[level])
+        shifted = residuals + (1 << shifts >> 1)
+        if (escaped := found == ESCAPE).any():
+            coder.encode((shifted >> shifts)[escaped] + 2**15, stream.model.Uniform(2**16))
+        for _, run in _runs(levels, NARROW):
+            low = 1 << int(shifts[run.start])
+            coder.encode(shifted[run] & (low - 1), stream.model.Uniform(low))
 
     def _get(self, coder, levels):
-        residuals = np.empty(len(levels), np.int32)
         order = np.argsort(levels, kind="stable")
+        levels = levels[order]
+        _, shifts = symbol_tables(levels)
+        found = np.empty(len(levels), np.int32)
         for level, run in _runs(levels):
-            table, shift = symbol_tables(level)
-            found = coder.decode(self.tables[table], run.stop - run.start)
-            shifted = found - LIMIT
-            if (escaped := found == ESCAPE).any():
-                wide = coder.decode(stream.model.Uniform(2**16), int(escaped.sum()))
-                shifted[escaped] = wide - 2**15
-            shifted <<= shift
-            if shift:
-                shifted += coder.decode(stream.model.Uniform(1 << shift), len(found))
-            residuals[order[run]] = shifted - (1 << shift >> 1)
+            found[run] = coder.decode(self.tables[level], run.stop - run.start)
+        shifted = found - LIMIT
+        if (escaped := found == ESCAPE).any():
+            wide = coder.decode(stream.model.Uniform(2**16), int(escaped.sum()))
+            shifted[escaped] = wide - 2**15
+        shifted <<= shifts
+        for _, run in _runs(levels, NARROW):
+            low = 1 << int(shifts[run.start])
+            shifted[run] += coder.decode(stream.model.Uniform(low), run.stop - run.start)
+        residuals = np.empty_like(shifted)
+        residuals[order] = shifted - (1 << shifts >> 1)
         return residuals
 
 
@@ -355,9 +388,9 @@ def symbols(residuals, shifts):
     return np.where(np.abs(high) <= LIMIT, high + LIMIT, ESCAPE).astype(np.int32)
 
 
-def _runs(levels):
-    """Each level that occurs, and where it stands among the sorted levels."""
+def _runs(levels, lowest=0):
+    """Each level from `lowest` up that occurs, and where it stands in the sorted levels."""
     counts = np.bincount(levels)
     ends = counts.cumsum()
-    for level in np.flatnonzero(counts).tolist():
+    for level in (np.flatnonzero(counts[lowest:]) + lowest).tolist():
         yield level, slice(int(ends[level] - counts[level]), int(ends[level]))

@@ -335,3 +335,15 @@ def loss_panels(losses: dict, window: int = 20):
         axis.plot(values.rolling(window, min_periods=1).mean())
         axis.set(title=title, xlabel="step")
     return figure
+
+
+def quality_over_minutes(learned: pd.DataFrame):
+    """PSNR of cover and secret against minutes of training: `benchmark.learning_curves`."""
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    for axis, part in zip(axes, ("cover", "secret"), strict=True):
+        for i, (model, rows) in enumerate(learned.groupby("model", sort=False)):
+            look = {"color": LINE_COLOURS[i], "marker": "osD"[i % 3]}
+            axis.plot(rows["minutes"], rows[f"{part}_psnr"], label=model, **look)
+        axis.set(title=part, xlabel="minutes of training", ylabel="PSNR, dB", xlim=(0, None))
+    axes[1].legend(loc="center right")
+    return figure
