@@ -1,0 +1,45 @@
+import zipfile
+
+import pytest
+
+from steglib import load_model
+from steglib.classic import ClassicHider
+from steglib.models import WEIGHTS
+from steglib.residue import ResidueHider
+
+
+@pytest.mark.parametrize(
+    "name", ["clasic", "", "residue,", "no/model.keras", "no.npz", "classic.json"]
+)
+def test_unknown_weights(name):
+    with pytest.raises(ValueError, match=r"no weights.*Shipped: ") as error:
+        load_model(name)
+    shipped = str(error.value).split("Shipped: ")[1].rstrip(".").split(", ")
+    assert sorted(shipped) == ["classic", "classic-faint", "residue"]
+
+
+@pytest.mark.parametrize("name", ["classic", "classic-faint"])
+def test_classic_models(name):
+    hider = load_model(name)
+    assert isinstance(hider, ClassicHider) and hider.name == name
+    assert load_model(WEIGHTS / f"{name}.keras").name == name
+    with pytest.raises(ValueError, match=f"{name} has no base"):
+        load_model(name, base=5)
+
+
+def test_residue_model():
+    hider = load_model("residue")
+    assert isinstance(hider, ResidueHider) and hider.base == 5 and hider.name == "residue, base 5"
+    assert load_model("residue", 2).name == load_model("residue", base=2).name == "residue, base 2"
+    assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
+    for base in (0, 1, 17):
+        with pytest.raises(ValueError, match=f"2…16, not {base}"):
+            load_model("residue", base=base)
+
+
+def test_shipped_files_ask_nothing_of_newer_versions():
+    """Older versions of Keras refuse options of random initializers that they do not know."""
+    for path in WEIGHTS.glob("*.keras"):
+        with zipfile.ZipFile(path) as file:
+            config = file.read("config.json").decode()
+        assert "GlorotUniform" not in config and "input_axes" not in config, path
