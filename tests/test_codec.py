@@ -134,12 +134,33 @@ def test_a_code_fills_its_room(codec, size):
     assert codec.encode(PHOTOS[3:4], size) == codes[3:4]
 
 
-def test_a_batch_is_coded_as_its_pictures(codec):
-    """Pictures of several kinds, so large that an index is many bits."""
-    pictures = photo(128, 128).repeat(2, 0)
-    pictures[1] = np.linspace(0, 255, 128)[:, None, None]
-    for size in (2000, 5000):
-        assert codec.encode(pictures, size) == [codec.encode(p[None], size)[0] for p in pictures]
+def test_a_step_depends_on_no_other_picture(codec, monkeypatch):
+    """Rates that fall steeply, slowly, late or by leaps: found soon, and in a batch as alone."""
+    indices = np.arange(STEPS)
+    rates = 1e6 + np.stack(
+        [
+            -350.0 * indices,
+            -40.0 * indices,
+            -3.0 * np.maximum(indices - 2000, 0) ** 2,
+            -1e5 * (indices // 300),
+        ]
+    )
+    calls = []
+
+    def bits(_, pictures, indices):
+        calls.append(1)
+        return rates[pictures[:, 0, 0, 0], indices]
+
+    monkeypatch.setattr(Codec, "_bits", bits)
+    pictures = np.zeros((4, 256, 256, 3), np.uint8) + np.uint8([0, 1, 2, 3])[:, None, None, None]
+    for size in range(113_000, 125_000, 700):
+        calls.clear()
+        found = codec._finest_steps(pictures, size)
+        assert len(calls) < 30
+        assert (rates[range(4), found] <= 8 * size).all()
+        assert (rates[range(4), np.maximum(found - 3, 0)] > 8 * size - 500)[:2].all()
+        alone = [codec._finest_steps(picture[None], size)[0] for picture in pictures]
+        assert found.tolist() == alone
 
 
 def test_the_estimate_of_a_length_is_right(codec):
@@ -283,6 +304,8 @@ def test_a_learned_codec_saves_and_loads(learned, tmp_path):
     other = Codec.load(tmp_path / "mine.npz")
     codes = learned.encode(PHOTOS[:4], 5000)
     assert other.encode(PHOTOS[:4], 5000) == codes
+    weights = zip(learned.restorer.get_weights(), other.restorer.get_weights(), strict=True)
+    assert all(np.array_equal(*both) for both in weights)
     revealed = learned.decode(codes, 64, 64)
     assert np.array_equal(other.decode(codes, 64, 64), revealed)
     assert metrics.psnr(PHOTOS[:4], revealed).min() > 20

@@ -162,6 +162,11 @@ def test_logarithms():
     assert (trained == LOGARITHMS).mean() > 0.99 and np.abs(trained - LOGARITHMS).max() <= 1 / 16
 
 
+def test_activations_are_multiples_of_a_power_of_two():
+    found = Exact.activation(np.array([-1, 0.3, 5000]))
+    assert found.tolist() == [0, 307 / 1024, 1024]
+
+
 @pytest.fixture(scope="module")
 def network(codec):
     """The shipped weights in Keras."""
