@@ -18,6 +18,7 @@ from steglib.layers import (
     FitRange,
     RoundTo8Bit,
     block_transform,
+    forget_initializers,
     inverse_block_transform,
     residual_block,
 )
@@ -175,15 +176,9 @@ def join(encoder, decoder):
 
 
 def save(model, path: str | Path) -> None:
-    """Saves a joined model as a `.keras` file that older versions of Keras load too.
-
-    These refuse the options that newer ones write for random initializers. A trained model has
-    no use for them.
-    """
+    """Saves a joined model as a `.keras` file that older versions of Keras load too."""
     for network in (model.get_layer("encoder"), model.get_layer("decoder")):
-        for layer in network.layers:
-            if hasattr(layer, "kernel_initializer"):
-                layer.kernel_initializer = keras.initializers.Zeros()
+        forget_initializers(network)
     model.save(path)
 
 

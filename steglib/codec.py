@@ -16,7 +16,7 @@ from constriction import stream
 from keras import layers, ops
 
 from steglib.contexts import SCALES, STARTS, Exact, exact_layers, walk
-from steglib.layers import residual_block
+from steglib.layers import forget_initializers, residual_block
 
 BLOCK = 8
 TILE = 512  # pixels a side: nothing crosses a tile's border, so that memory stays bounded
@@ -135,9 +135,7 @@ class Codec:
         arrays = {f"context/{name}": array for name, array in self.weights.items()}
         np.savez_compressed(path, basis=self.basis, counts=self.counts, **arrays)
         if self.restorer is not None:
-            for layer in self.restorer.layers:  # as `classic.save` does, for older versions
-                if hasattr(layer, "kernel_initializer"):
-                    layer.kernel_initializer = keras.initializers.Zeros()
+            forget_initializers(self.restorer)
             self.restorer.save(path.with_suffix(".keras"))
 
     @classmethod

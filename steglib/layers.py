@@ -93,3 +93,13 @@ def residual_block(x, hidden, name):
     y = layers.Conv2D(hidden, 3, padding="same", activation="gelu", name=f"{name}_3x3")(x)
     y = layers.Conv2D(x.shape[-1], 1, name=f"{name}_1x1")(y)
     return layers.Add(dtype="float32", name=f"{name}_sum")([x, y])
+
+
+def forget_initializers(network) -> None:
+    """Replaces random initializers, of which newer versions of Keras save options.
+
+    Older versions refuse these, and a trained network has no use for them.
+    """
+    for layer in network.layers:
+        if hasattr(layer, "kernel_initializer"):
+            layer.kernel_initializer = keras.initializers.Zeros()
