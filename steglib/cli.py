@@ -256,31 +256,28 @@ def _add_train_codec(commands):
 
 
 def _train_codec(options):
-    if options.output.suffix != ".npz":
-        raise ValueError(f"{options.output} must end in .npz.")
+    """Writes a codec and its card: command, seed, scores at several bases."""
+    path = options.output
+    if path.suffix != ".npz":
+        raise ValueError(f"{path} must end in .npz.")
+    path.parent.mkdir(parents=True, exist_ok=True)  # before the long part
+    steps = options.context_steps, options.restorer_steps
     images = load_images(options.data, "train").images
-    codec = learn_codec(
-        images, options.context_steps, options.restorer_steps, seed=options.seed, verbose=1
-    )
-    codec.save(options.output)
-    note = f"trained with Keras {keras.__version__} on {keras.backend.backend()}"
-    write_codec_card(options.output, options.data, options.seed, options.pairs, note)
+    learn_codec(images, *steps, seed=options.seed, verbose=1).save(path)
 
-
-def write_codec_card(path: Path, data: str, seed: int, pairs: int, note: str) -> None:
-    """Scores a codec's file at several bases and writes its card beside it."""
-    codec = load_model(path).codec
     hiders = [load_model(path, base) for base in (2, 3, 4, 5, 8)]
-    scores = evaluate(hiders, *load_pairs(load_images(data, "val").images, pairs, seed=0))
+    pairs = load_pairs(load_images(options.data, "val").images, options.pairs, seed=0)
+    given = {"data": options.data, "context-steps": steps[0], "restorer-steps": steps[1]}
+    arguments = " ".join(_as_option(*item) for item in (given | {"seed": options.seed}).items())
     card = {
         "name": path.stem,
-        "note": note,
-        "command": f"python -m steglib train-codec --data {data} --seed {seed} -o {path.name}",
-        "seed": seed,
-        "parameters": codec.count_parameters(),
-        "data": f"{data}, split train",
-        "scored on": f"{pairs} pairs of {data}, split val, after an 8-bit PNG file",
-        "scores": summarise(scores).round(4).to_dict("index"),
+        "note": f"trained with Keras {keras.__version__} on {keras.backend.backend()}",
+        "command": f"python -m steglib train-codec {arguments} -o {path.name}",
+        "seed": options.seed,
+        "parameters": hiders[0].codec.count_parameters(),
+        "data": f"{options.data}, split train",
+        "scored on": f"{options.pairs} pairs of {options.data}, split val, after an 8-bit PNG file",
+        "scores": summarise(evaluate(hiders, *pairs)).round(4).to_dict("index"),
     }
     path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
 

@@ -2,9 +2,9 @@
 
 Blocks of 8×8 pixels become 192 coefficients each: cosines in three learned colours. These are
 divided by a step and rounded; the residuals from their predictions go through a range coder
-with tables that `contexts` chooses. The step is the finest whose code fits. A network restores
-what the rounding took. Only the restorer and the picture itself are computed with floats that a
-machine may round its own way; the bits never are.
+with tables that `contexts` chooses. The step is about the finest whose code fits. A network
+restores what the rounding took. Only the restorer and the picture itself are computed with
+floats that a machine may round its own way; the bits never are.
 """
 
 import math

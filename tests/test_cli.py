@@ -87,3 +87,24 @@ def test_ship_writes_weights_and_their_card(home, tmp_path, monkeypatch):
     stegos = load_model(tmp_path / "mine.keras").hide(*load_pairs(val, 4, seed=0))
     psnr = metrics.psnr(load_pairs(val, 4, seed=0)[0], stegos).mean()
     assert card["scores"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+
+
+def test_train_codec_writes_weights_and_their_card(home, tmp_path, monkeypatch):
+    asked = []
+
+    def learn(images, *steps, **options):  # learning itself is tested in test_codec
+        asked.append((len(images), *steps, options["seed"]))
+        return load_model("residue").codec
+
+    monkeypatch.setattr(cli, "learn_codec", learn)
+    path = tmp_path / "new" / "mine.npz"
+    options = ["--context-steps", "7", "--restorer-steps", "3", "--seed", "5", "--pairs", "4"]
+    assert main(["train-codec", *options, "-o", str(path)]) == 0
+    card = json.loads(path.with_suffix(".json").read_text())
+    again = card["command"].split()[3:-1]
+    assert main([*again, str(path), "--pairs", "4"]) == 0
+    assert asked == [(256, 7, 3, 5)] * 2
+    covers, secrets = load_pairs(load_images("sample", "val").images, 4, seed=0)
+    psnr = metrics.psnr(covers, load_model(path, 3).hide(covers, secrets)).mean()
+    assert card["scores"]["mine, base 3"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+    assert main(["train-codec", "-o", str(tmp_path / "mine.keras")]) == 2
