@@ -4,23 +4,18 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow loads: less start-up chatter
 
-from steglib.baselines import LSB, Codec
-from steglib.data import ImageSet, load_images, load_pairs
-from steglib.evaluation import evaluate, hide_and_reveal, summarise
-from steglib.hider import Hider
-from steglib.models import load_model
-from steglib.payload import PayloadError
+import lazy_loader
 
-__all__ = [
-    "LSB",
-    "Codec",
-    "Hider",
-    "ImageSet",
-    "PayloadError",
-    "evaluate",
-    "hide_and_reveal",
-    "load_images",
-    "load_model",
-    "load_pairs",
-    "summarise",
-]
+# Nothing is imported before it is used: a person who hides a photo need not wait for Keras.
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submodules={"benchmark", "codec_training", "training"},
+    submod_attrs={
+        "baselines": ["LSB", "Codec"],
+        "data": ["ImageSet", "load_images", "load_pairs"],
+        "evaluation": ["evaluate", "hide_and_reveal", "summarise"],
+        "hider": ["Hider"],
+        "models": ["load_model"],
+        "payload": ["PayloadError"],
+    },
+)

@@ -7,16 +7,18 @@ restores what the rounding took. Only the restorer and the picture itself are co
 floats that a machine may round its own way; the bits never are.
 """
 
+import functools
 import math
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import keras
 import numpy as np
 from constriction import stream
-from keras import layers, ops
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from steglib.contexts import SCALES, STARTS, Exact, exact_layers, walk
-from steglib.layers import forget_initializers, residual_block
 
 BLOCK = 8
 TILE = 512  # pixels a side: nothing crosses a tile's border, so that memory stays bounded
@@ -28,6 +30,10 @@ LIMIT = 60  # residuals further from zero are escaped
 ESCAPE = 2 * LIMIT + 1
 HEADER = 2  # bytes: the step
 SPARE = 64  # bits that need not be used
+THREADS = os.cpu_count() or 1
+FEW_TILES = 4  # of a picture with more, the step is sought on a sample,
+SAMPLE = 128  # squares of so many pixels a side,
+TRIES = 4  # and corrected so many times
 
 
 def log_steps(indices) -> np.ndarray:
@@ -83,28 +89,6 @@ def expected_counts(total: int = 2**16) -> np.ndarray:
     return np.maximum(np.rint(total * np.concatenate([inside, escaped], 1)), 1).astype(np.int32)
 
 
-def build_restorer(width: int = 96, hidden: int = 96, blocks: int = 4) -> keras.Model:
-    """A network that begins as the identity: ([n, h, w, 3], log2 step [n, 1]) → [n, h, w, 3].
-
-    Grey levels, float32; h and w are multiples of 4. It works at a quarter of the resolution
-    and adds its findings in units of the step.
-    """
-    picture = keras.Input((None, None, 3), name="picture")
-    log_step = keras.Input((1,), name="log_step")
-    x = layers.Conv2D(width, 4, 4, dtype="float32", name="down")(
-        layers.Rescaling(1 / 64, -2.0, dtype="float32")(picture)
-    )
-    known = layers.Dense(width, dtype="float32", name="step")(log_step)
-    x = layers.Add(dtype="float32")([x, layers.Reshape((1, 1, width), dtype="float32")(known)])
-    for block in range(blocks):
-        x = residual_block(x, hidden, f"block_{block}")
-    found = layers.Conv2DTranspose(3, 4, 4, kernel_initializer="zeros", dtype="float32", name="up")(
-        x
-    )
-    step = ops.reshape(2.0**log_step, (-1, 1, 1, 1))
-    return keras.Model([picture, log_step], picture + step * found, name="restorer")
-
-
 class Codec:
     """Photos as at most so many bytes, and back.
 
@@ -112,17 +96,32 @@ class Codec:
         basis: float32 [192, 192], from `block_basis`.
         weights: from `contexts.exact_weights`.
         counts: int [56, 122], how often a residual is each symbol, at each level of scale.
-        restorer: Keras model from `build_restorer`, or None to do without.
+        restorer: Keras model from `codec_networks.build_restorer`, the file of one, or None to
+            do without.
+
+    Attributes:
+        progress: whether large pictures show a bar.
     """
 
+    progress = False
+
     def __init__(self, basis, weights, counts, restorer=None):
-        self.basis, self.weights, self.counts, self.restorer = basis, weights, counts, restorer
+        self.basis, self.weights, self.counts, self._restorer = basis, weights, counts, restorer
         self.network = exact_layers(weights)
         chances = counts / counts.sum(1, keepdims=True)
         rows = symbol_tables(np.arange(LEVELS * 16 + 1, dtype=np.uint8))[0]
         self.tables = [stream.model.Categorical(chances[row], perfect=False) for row in rows]
         self.costs = -np.log2(chances)
         self.costs[:, ESCAPE] += 16
+
+    @functools.cached_property
+    def restorer(self):
+        """The network that restores, or None. Loaded only now: hiding does without Keras."""
+        if not isinstance(self._restorer, Path):
+            return self._restorer
+        import keras
+
+        return keras.saving.load_model(self._restorer, compile=False)
 
     def count_parameters(self) -> int:
         """Of the context network, the transform and the restorer."""
@@ -135,7 +134,6 @@ class Codec:
         arrays = {f"context/{name}": array for name, array in self.weights.items()}
         np.savez_compressed(path, basis=self.basis, counts=self.counts, **arrays)
         if self.restorer is not None:
-            forget_initializers(self.restorer)
             self.restorer.save(path.with_suffix(".keras"))
 
     @classmethod
@@ -153,7 +151,7 @@ class Codec:
                 arrays["basis"],
                 weights,
                 arrays["counts"],
-                keras.saving.load_model(restorer, compile=False) if restorer.is_file() else None,
+                restorer if restorer.is_file() else None,
             )
 
     def encode(self, pictures, size: int) -> list[bytes]:
@@ -165,19 +163,11 @@ class Codec:
         Raises:
             ValueError: not even the coarsest code is so short.
         """
-        codes = []
-        for part in _parts(len(pictures), *pictures.shape[1:3]):
-            some = pictures[part]
-            indices = self._finest_steps(some, size)
-            found = self._write(some, indices)
-            for i, code in enumerate(found):
-                while len(code) > size:  # the estimate lacked a word
-                    indices[i] += 1
-                    _check_fits(indices[i : i + 1], some, size)
-                    (code,) = self._write(some[i : i + 1], indices[i : i + 1])
-                found[i] = code
-            codes += found
-        return codes
+        sides = pictures.shape[1:3]
+        if len(list(_tiles(*sides))) > FEW_TILES and min(sides) >= SAMPLE:
+            return [self._encode_large(picture, size) for picture in pictures]
+        parts = _parts(len(pictures), *sides)
+        return [code for part in parts for code in self._encode_some(pictures[part], size)]
 
     def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
         """The pictures, uint8 [n, height, width, 3].
@@ -189,13 +179,18 @@ class Codec:
             ValueError, AssertionError: other bytes, where that is seen at all.
         """
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
-        for part in _parts(*pictures.shape[:3]):
-            indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
-            for tile in _tiles(height, width):
-                place = pictures[part, *tile]
-                values = self._read(coders, np.array(indices), *_blocks(*place.shape[1:3]))
-                restored = self._restore(values, np.array(indices))
-                place[:] = restored[:, : place.shape[1], : place.shape[2]]
+        tiles = list(_tiles(height, width))
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as restoring:
+            for part in _parts(*pictures.shape[:3]):
+                indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
+                indices, waiting = np.array(indices), None
+                for tile in self._with_progress(tiles, "decoding"):
+                    place = pictures[part, *tile]
+                    values = self._read(coders, indices, *_blocks(*place.shape[1:3]))
+                    if waiting:
+                        waiting.result()
+                    waiting = restoring.submit(self._restore, values, indices, place)
+                waiting.result()
         return pictures
 
     def residuals(self, pictures, indices):
@@ -204,30 +199,75 @@ class Codec:
         Yields:
             Residuals, int32 [n, k], and their levels of scale, uint8 [n, k].
         """
+        quantise = functools.partial(self._quantise, pictures, indices)
+        tiles = list(_tiles(*pictures.shape[1:3]))
+        batches = [tiles[start : start + THREADS] for start in range(0, len(tiles), THREADS)]
+        # NumPy's own threads would only wait for each other.
+        with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+            for batch in self._with_progress(batches, "coding"):
+                for found in pool.map(quantise, batch):
+                    yield from found
+
+    def _quantise(self, pictures, indices, tile):
         steps = 2.0 ** log_steps(indices)[:, None, None, None]
-        for tile in _tiles(*pictures.shape[1:3]):
-            coefficients = np.rint(to_blocks(pictures[:, *tile]) @ self.basis.T / steps)
-            found = []
+        coefficients = np.rint(to_blocks(pictures[:, *tile]) @ self.basis.T / steps)
+        found = []
 
-            def code(group, prediction, scale, where, coefficients=coefficients, found=found):
-                residuals = coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
-                found.append(
-                    (_flat(residuals, where).astype(np.int32), _flat(_levels(scale), where))
-                )
-                return residuals
+        def code(group, prediction, scale, where):
+            residuals = coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
+            found.append((_flat(residuals, where).astype(np.int32), _flat(_levels(scale), where)))
+            return residuals
 
-            walk(self.network, _step_map(indices, coefficients.shape), code, Exact)
-            yield from found
+        walk(self.network, _step_map(indices, coefficients.shape), code, Exact)
+        return found
+
+    def _encode_some(self, pictures, size):
+        indices = self._finest_steps(pictures, size)
+        codes = self._write(pictures, indices)
+        for i in range(len(codes)):
+            while len(codes[i]) > size:  # the estimate lacked a word
+                indices[i] += 1
+                _check_fits(indices[i : i + 1], pictures, size)
+                codes[i] = self._write(pictures[i : i + 1], indices[i : i + 1])[0]
+        return codes
+
+    def _encode_large(self, picture, size):
+        """Seeks the step on a part of each tile, then corrects what part of the bits it has."""
+        sample = _sample(picture)
+        share = sample.size / picture.size
+
+        def bits(_, index):
+            return self._bits(sample, np.repeat(index, len(sample))).sum(keepdims=True)
+
+        for _ in range(TRIES):
+            index = self._search(bits, 1, _budget(size) * share, sample.size)
+            (code,) = self._write(picture[None], np.minimum(index, STEPS - 1))
+            if 0 <= size - len(code) <= size // 200 or (len(code) < size and index == 0):
+                return code
+            share *= 0.9985 * size / len(code)
+        return self._encode_some(picture[None], size)[0]
 
     def _finest_steps(self, pictures, size):
-        """Index of about the finest step for each picture that fits.
+        """Index of about the finest step for each picture that fits."""
+        samples = STARTS[-1] * math.prod(_blocks(*pictures.shape[1:3]))
+        bits = lambda which, indices: self._bits(pictures[which], indices)  # noqa: E731
+        indices = self._search(bits, len(pictures), _budget(size), samples)
+        _check_fits(indices, pictures, size)
+        return indices
+
+    @staticmethod
+    def _search(bits, n, budget, samples):
+        """The index of about the finest step that needs no more than `budget` bits, for each of n.
 
         The secant method with a bracket; good enough is what leaves no more than `SPARE` bits.
+
+        Args:
+            bits: function of which of the n and their indices → how many bits they need.
+            samples: coefficients of each.
+
+        Returns:
+            int [n]; `STEPS` where even the coarsest needs more.
         """
-        budget = 32 * ((size - HEADER) // 4)  # the coder writes words
-        budget -= min(48, budget // 8)  # and ends with some
-        samples = STARTS[-1] * math.prod(_blocks(*pictures.shape[1:3]))
-        n = len(pictures)
         fails, fits = np.full(n, -1), np.full(n, STEPS)
         guess = np.full(n, 256 * (5.7 - 1.45 * budget / samples))
         slope = np.full(n, -samples * 0.65 / 256)  # bits for an index
@@ -240,7 +280,7 @@ class Codec:
             index = np.clip(guess if attempt < 8 else bisect, fails + 1, fits - 1).astype(int)[
                 open_
             ]
-            spare = budget - self._bits(pictures[open_], index)
+            spare = budget - bits(open_, index)
             fits[open_] = np.where(spare >= 0, index, fits[open_])
             fails[open_] = np.where(spare < 0, index, fails[open_])
             good_enough[open_] = (spare >= 0) & (spare <= np.maximum(SPARE, -slope[open_]))
@@ -251,7 +291,6 @@ class Codec:
             slope[open_] = np.where(usable, secant, slope[open_])
             before[open_], spares[open_] = index, spare
             guess[open_] = np.ceil(index + (spare - SPARE / 3) / slope[open_])
-        _check_fits(fits, pictures, size)
         return fits
 
     def _bits(self, pictures, indices):
@@ -289,12 +328,15 @@ class Codec:
         walk(self.network, _step_map(indices, values.shape), code, Exact)
         return values
 
-    def _restore(self, values, indices):
+    def _restore(self, values, indices, place):
         log_step = log_steps(indices).astype(np.float32)[:, None]
         pictures = from_blocks(values * 2.0 ** log_step[:, None, None] @ self.basis)
         if self.restorer is not None:
-            pictures = ops.convert_to_numpy(self.restorer([pictures, log_step]))
-        return np.clip(np.rint(pictures), 0, 255).astype(np.uint8)
+            pictures = np.asarray(self.restorer([pictures, log_step]))
+        place[:] = np.clip(np.rint(pictures), 0, 255)[:, : place.shape[1], : place.shape[2]]
+
+    def _with_progress(self, parts, title):
+        return tqdm(parts, title, leave=False, disable=not self.progress or len(parts) < 4)
 
     def _put(self, coder, residuals, levels):
         """All residuals of one level share a table: one call; then what the tables left out."""
@@ -339,6 +381,18 @@ def _tiles(height, width):
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             yield slice(top, top + TILE), slice(left, left + TILE)
+
+
+def _sample(picture):
+    """A square from each tile that is so large, uint8 [m, SAMPLE, SAMPLE, 3]."""
+    squares = [picture[tile][-SAMPLE:, -SAMPLE:] for tile in _tiles(*picture.shape[:2])]
+    return np.stack([square for square in squares if square.shape[:2] == (SAMPLE, SAMPLE)])
+
+
+def _budget(size):
+    """How many bits of symbols fit `size` bytes: the coder writes words, and ends with some."""
+    bits = 32 * ((size - HEADER) // 4)
+    return bits - min(48, bits // 8)
 
 
 def _parts(n, height, width):

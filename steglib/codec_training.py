@@ -7,7 +7,8 @@ from PIL import Image
 
 from steglib import codec
 from steglib.codec import Codec
-from steglib.contexts import ContextNetwork, exact_weights, rate_loss
+from steglib.codec_networks import ContextNetwork, build_restorer, exact_weights, rate_loss
+from steglib.layers import forget_initializers
 from steglib.training import dtype_policy
 
 COUNTED = 2000  # images; their symbols are millions
@@ -131,14 +132,15 @@ def train_restorer(
     usual = keras.config.dtype_policy()
     try:
         keras.config.set_dtype_policy(dtype_policy(None))
-        trained = codec.build_restorer()
+        trained = build_restorer()
     finally:
         keras.config.set_dtype_policy(usual)
     trained.compile(_optimizer(learning_rate, steps), restoring_loss)
     batches = CodingBatches(images, prepare, batch_size, steps, seed)
     trained.fit(batches, shuffle=False, callbacks=list(callbacks), verbose=verbose)
-    restorer = codec.build_restorer()
+    restorer = build_restorer()
     restorer.set_weights(trained.get_weights())
+    forget_initializers(restorer)
     return restorer
 
 

@@ -12,9 +12,7 @@ float64 adds those exactly, in any order (the same idea with integers: Ballé et
 https://openreview.net/forum?id=S1zz2i0cY7).
 """
 
-import keras
 import numpy as np
-from keras import layers, ops
 
 GROUPS = (3, 3, 6, 6, 9, 9, 12, 12, 18, 18, 24, 24, 24, 24)
 STARTS = tuple(np.cumsum((0, *GROUPS)).tolist())
@@ -24,23 +22,8 @@ PREDICTING = 6  # so many groups predict values; all of them tell scales
 LOGARITHMS = np.array([((m + 1) ** 16).bit_length() - 1 for m in range(4096)]) / 16
 
 
-class Training:
-    """The arithmetic of `walk` in Keras: nothing rounded but symbols, and gradients pass."""
-
-    pad, concatenate, clip = ops.pad, ops.concatenate, ops.clip
-
-    def round(x, unit=1.0):
-        return x + ops.stop_gradient(ops.floor(x / unit + 0.5) * unit - x)
-
-    def activation(x):
-        return ops.relu(x)
-
-    def log_magnitude(x):
-        return ops.stop_gradient(ops.floor(16 * ops.log2(1 + ops.abs(x)) + 1e-3) / 16)
-
-
 class Exact:
-    """The same in NumPy, without an inexact operation."""
+    """The arithmetic of `walk` in NumPy, without an inexact operation."""
 
     pad, concatenate, clip = np.pad, np.concatenate, np.clip
 
@@ -64,7 +47,7 @@ def walk(network, step, code, xp):
         code: called with (group, prediction, log2 of the scale, where); gives the residuals,
             whole numbers [n, rows, columns, GROUPS[group]]. `where` says which blocks are meant,
             bool [rows, columns], None for all.
-        xp: `Training` or `Exact`.
+        xp: `Exact`, or `codec_networks.Training`.
     """
     means, residuals = _walk_means(network, step, code, xp)
     near = _neighbours(means, xp)
@@ -136,70 +119,6 @@ def layer_sizes() -> dict[str, tuple[int, int]]:
             sizes[f"mix_{group}"] = (HIDDEN, HIDDEN)
             sizes[f"scale_{group}"] = (HIDDEN, size)
     return sizes
-
-
-class ContextNetwork(keras.Model):
-    """The networks of `walk`, to be trained.
-
-    Inputs: coefficients in steps, [n, rows, columns, 192], and log2 of the step, [n, 1].
-    Returns: residuals and log2 of their scales, [n, rows, columns, 192, 2].
-    """
-
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.network = {}
-        for name, (inputs, outputs) in layer_sizes().items():
-            bias = not name.startswith(("tell", "predict"))
-            kernel = "zeros" if name.startswith("predict") else "glorot_uniform"
-            first = 6.0 if name.startswith("means_scale") else 0.0  # means are large
-            layer = layers.Dense(
-                outputs,
-                use_bias=bias,
-                kernel_initializer=kernel,
-                bias_initializer=keras.initializers.Constant(first),
-                name=name,
-            )
-            layer.build((None, inputs))
-            self.network[name] = layer
-        self.built = True
-
-    def call(self, inputs):
-        coefficients, step = inputs
-        found = []
-
-        def code(group, prediction, scale, where):
-            here = 1.0 if where is None else where[..., None].astype("float32")
-            wanted = coefficients[..., STARTS[group] : STARTS[group + 1]]
-            residuals = Training.round(wanted - prediction)
-            found.append(ops.stack([residuals * here, scale * here], -1))
-            return residuals
-
-        walk(self.network, step[:, None, None] + 0 * coefficients[..., :1], code, Training)
-        return ops.concatenate([found[0] + found[1] + found[2], *found[3:]], -2)
-
-
-def rate_loss(y_true, y_pred):
-    """Bits for each residual: what a logistic distribution of the given scale charges.
-
-    Args:
-        y_true: not used; the residuals come with the scales.
-        y_pred: what `ContextNetwork` returns.
-
-    Returns:
-        [n], mean over the coefficients of a picture.
-    """
-    distance, scale = ops.abs(y_pred[..., 0]), 2.0 ** y_pred[..., 1]
-    chance = ops.sigmoid((0.5 - distance) / scale) - ops.sigmoid((-0.5 - distance) / scale)
-    return ops.mean(-ops.log2(ops.maximum(chance, 1e-6)), axis=(1, 2, 3))
-
-
-def exact_weights(network: ContextNetwork) -> dict[str, np.ndarray]:
-    """The trained weights in multiples of 2^-12, int32: "<layer>/kernel" and "<layer>/bias"."""
-    return {
-        f"{name}/{weight.name}": np.rint(ops.convert_to_numpy(weight) * 2.0**12).astype(np.int32)
-        for name, layer in network.network.items()
-        for weight in layer.weights
-    }
 
 
 def exact_layers(weights: dict[str, np.ndarray]) -> dict:

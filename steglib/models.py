@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from steglib.classic import load_classic
 from steglib.codec import Codec
 from steglib.hider import Hider
 from steglib.residue import ResidueHider
@@ -31,4 +30,6 @@ def load_model(name: str | Path = "classic", base: int | None = None) -> Hider:
         return ResidueHider(Codec.load(path), 5 if base is None else base, path.stem)
     if base is not None:
         raise ValueError(f"{name} has no base: it does not write digits.")
+    from steglib.classic import load_classic  # only now: Keras takes seconds to load
+
     return load_classic(path)

@@ -22,8 +22,8 @@ from steglib.codec import (
     symbols,
     to_blocks,
 )
+from steglib.codec_networks import ContextNetwork, build_restorer, exact_weights
 from steglib.codec_training import CodingBatches, count_symbols, learn_codec, train_contexts
-from steglib.contexts import ContextNetwork, exact_weights
 
 PHOTOS = load_images("sample", "val").images[::3]
 SIZES = [(8, 8), (8, 9), (9, 31), (17, 16), (10, 13), (8, 50), (24, 40)]
@@ -315,7 +315,7 @@ def test_a_learned_codec_saves_and_loads(learned, tmp_path):
 
 
 def test_the_restorer_begins_as_the_identity():
-    restorer = codec_module.build_restorer(width=8, hidden=8, blocks=1)
+    restorer = build_restorer(width=8, hidden=8, blocks=1)
     pictures = PHOTOS[:2, :16, :24].astype(np.float32)
     assert np.array_equal(restorer([pictures, np.float32([[1], [3]])]), pictures)
 
