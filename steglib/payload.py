@@ -3,12 +3,17 @@
 Quantisation index modulation with a step of `base` grey levels (Chen and Wornell, 2001,
 https://doi.org/10.1109/18.923725). Samples count in the order of rows, columns, channels:
 
-- 128 of them carry the preamble in base 2, so that reading needs no options: "sg"; version and
-  flags (none yet); base − 1 and codec (4 bits each); how many bytes the data have (uint32), the
+- The head comes first, in base 2. Without a key it is the preamble: "sg"; version and level of
+  error correction, base − 1 and codec (4 bits each); how many bytes the data have (uint32), the
   secret's height and width (uint16); the CRC-32 of these 12 bytes and the data. All big-endian.
+  With a key it is what the sender drew (`sealing`), then the preamble, masked.
 - The data follow in base `base`, `m` bits as an integer of `k` digits (`_group`), the lowest bit
   of a byte and the lowest digit first. The last group ends with the last digit that it needs.
-- All other digits are pseudo-random.
+  With a key they are encrypted.
+- All other digits are pseudo-random, or zeros where a key masks all digits.
+
+With error correction, head and data have parity (`correction`), the data fill all room, and the
+head's bytes lie evenly spread between them, so that no part of the image matters more.
 """
 
 import enum
@@ -20,12 +25,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from steglib import correction, sealing
 from steglib.hider import check_images
+from steglib.photos import MAX_PIXELS
+from steglib.sealing import Seal
 
 BASES = range(2, 17)
 MAGIC, VERSION = b"sg", 1
 HEADER = struct.Struct(">2sBBIHH")
-PREAMBLE = 8 * (HEADER.size + 4)  # samples
+PREAMBLE = HEADER.size + 4  # bytes
+DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): it is damaged."
 CHUNK = 2**12  # this many times 8 groups are converted at once: whole bytes, bounded memory
 
 
@@ -44,23 +53,39 @@ class PayloadError(ValueError):
 
 @dataclass(frozen=True)
 class Payload:
-    """The hidden `data`, the `base` of its digits, its `codec`, the secret's (height, width)."""
+    """What an image hides.
+
+    Attributes:
+        data: the hidden bytes.
+        base: of their digits.
+        codec: what they are.
+        size: the secret's height and width.
+        sealed: whether with a key.
+        level: of error correction, 0…3.
+        corrected: whether samples were damaged, and it helped.
+    """
 
     data: bytes
     base: int
     codec: Format
     size: tuple[int, int]
+    sealed: bool = False
+    level: int = 0
+    corrected: bool = False
 
 
-def capacity(shape, base: int) -> int:
+def capacity(shape, base: int, sealed: bool = False, level: int = 0) -> int:
     """How many bytes of data a cover of `shape` (h, w, 3) carries; 0 where nothing fits.
 
+    Args:
+        base: 2…16.
+        sealed: with a key.
+        level: of error correction, 0…3 (`correction.LEVELS`).
+
     Raises:
-        ValueError: base is not in 2…16.
+        ValueError: another base or level.
     """
-    k, m = _group(_check_base(base))
-    groups, rest = divmod(max(0, math.prod(shape) - PREAMBLE), k)
-    return (groups * m + _bits(rest, base)) // 8
+    return max(0, _free(math.prod(shape), _check_base(base), sealed, _check_level(level)))
 
 
 def expected_psnr(base: int) -> float:
@@ -69,71 +94,121 @@ def expected_psnr(base: int) -> float:
     return 10 * math.log10(255**2 / mse)
 
 
-def embed(cover, data: bytes, base: int, codec: int = RAW, size=None) -> np.ndarray:
+def embed(
+    cover, data: bytes, base: int, codec: int = RAW, size=None, key: bytes | None = None, level=0
+) -> np.ndarray:
     """The stego image: every sample moves to the nearest value in 0…255 with the wanted residue.
 
-    Of two equally near, one is drawn, so that brightness stays. The checksum is the seed: equal
-    arguments give equal images.
+    Of two equally near, one is drawn, so that brightness stays. Without a key, the checksum is
+    the seed, and equal arguments give equal images; with one, no two images are alike.
 
     Args:
         cover: uint8 [h, w, 3].
-        data: at most `capacity(cover.shape, base)` bytes.
+        data: at most `capacity(cover.shape, base, key is not None, level)` bytes.
         base: 2…16, how many values a digit has. A larger one carries more and changes more.
         codec: what the data are, a `Format`.
         size: the secret's height and width, 1…65535 each; None for the cover's.
+        key: the password that seals the data; None for none.
+        level: of error correction, 0…3.
 
     Returns:
         uint8 [h, w, 3].
 
     Raises:
-        ValueError: another dtype, shape, base, codec or size, or more data than fit.
+        ValueError: another dtype, shape, base, codec, size or level, or more data than fit.
     """
-    cover, base = _check_image(cover, "cover"), _check_base(base)
+    cover, base, level = _check_image(cover, "cover"), _check_base(base), _check_level(level)
     height, width = cover.shape[:2] if size is None else size
-    if not (0 < height < 2**16 and 0 < width < 2**16):
-        raise ValueError(f"A secret's height and width lie in 1…65535, not {height} × {width}.")
-    if len(data) > (room := capacity(cover.shape, base)) or cover.size < PREAMBLE:
+    if not (0 < height < 2**16 and 0 < width < 2**16 and height * width <= MAX_PIXELS):
+        raise ValueError(
+            f"A secret's height and width lie in 1…65535, and it has at most {MAX_PIXELS} pixels: "
+            f"not {height} × {width}."
+        )
+    sealed = key is not None
+    if len(data) > (most := _free(cover.size, base, sealed, level)):
         raise ValueError(
             f"{len(data)} bytes do not fit: at base {base}, a cover of {cover.shape[0]} × "
-            f"{cover.shape[1]} pixels carries {room}, after a preamble of {PREAMBLE} samples."
+            f"{cover.shape[1]} pixels carries {max(0, most)}, after a head of "
+            f"{8 * _head_size(sealed, level)} samples."
         )
-    codes = VERSION << 4, (base - 1) << 4 | Format(codec)
+    codes = VERSION << 4 | level, (base - 1) << 4 | Format(codec)
     header = HEADER.pack(MAGIC, *codes, len(data), height, width)
     crc = zlib.crc32(data, zlib.crc32(header))
-    rng = np.random.default_rng(crc)
-    stego, samples = np.empty(cover.size, np.uint8), cover.reshape(-1)
-    _write(samples[:PREAMBLE], header + crc.to_bytes(4, "big"), 2, rng, stego[:PREAMBLE])
-    _write(samples[PREAMBLE:], data, base, rng, stego[PREAMBLE:])
-    return stego.reshape(cover.shape)
+    head = preamble = header + crc.to_bytes(4, "big")
+    seal = None
+    if sealed:
+        seal = _fresh_seal(key)
+        head = seal.head + seal.mask(preamble)
+        data = seal.encrypt(data, preamble)
+    if level:
+        head = correction.protect_head(head)
+        data = correction.protect(data, _room(cover.size, base, sealed, level), level)
+    rng = np.random.default_rng(None if sealed else crc)
+    samples = _in_order(cover.reshape(-1), level)
+    stego, start = np.empty_like(samples), 8 * len(head)
+    _write(samples[:start], head, 2, rng, stego[:start])
+    _write(samples[start:], data, base, rng, stego[start:], seal)
+    return _in_place(stego, level).reshape(cover.shape)
 
 
-def extract(stego) -> Payload:
+def extract(stego, key: bytes | None = None) -> Payload:
     """What `embed` hid in `stego`, uint8 [h, w, 3].
 
     Raises:
         ValueError: another dtype or shape.
-        PayloadError: it hides nothing, was written by another version, or is damaged.
+        PayloadError: it hides nothing, was hidden with another key, or without one, was written
+            by another version, or is damaged.
     """
     samples = _check_image(stego, "stego").reshape(-1)
-    preamble = _read(samples, 2, PREAMBLE // 8) if len(samples) >= PREAMBLE else bytes(16)
+    head, protected = _find_head(samples)
+    seal = None
+    if head[:2] == MAGIC:
+        if key is not None:
+            raise PayloadError("The image was hidden without a key: reveal it without one.")
+        preamble = head[:PREAMBLE]
+    elif key is None:
+        raise PayloadError(
+            "The image is sealed: it needs its key."
+            if protected
+            else "The image hides nothing, needs a key, or was changed since (JPEG, resizing)."
+        )
+    else:
+        seal = Seal(key, head[: sealing.HEAD])
+        preamble = seal.mask(head[sealing.HEAD :])
     header, crc = preamble[:-4], int.from_bytes(preamble[-4:], "big")
     magic, version, codes, length, *size = HEADER.unpack(header)
-    base, codec = (codes >> 4) + 1, codes & 15
+    base, codec, level = (codes >> 4) + 1, codes & 15, version & 15
     if magic != MAGIC:
-        raise PayloadError("The image hides nothing, or was changed since (JPEG, resizing).")
-    if version != VERSION << 4 or codec not in list(Format):
         raise PayloadError(
-            f"Another version wrote the image: format {version >> 4}, flags {version & 15}, codec "
-            f"{codec}. This one reads format {VERSION}, flags 0, codecs 0…{max(Format)}."
+            "The key is wrong, the image hides nothing, or it was changed since (JPEG, resizing)."
         )
-    if base not in BASES:
-        raise PayloadError(f"The image is damaged: its digits cannot have the base {base}.")
-    if length > (room := capacity(np.shape(stego), base)):
-        raise PayloadError(f"The image is cropped or damaged: {length} bytes in room for {room}.")
-    data = _read(samples[PREAMBLE:], base, length)
-    if zlib.crc32(data, zlib.crc32(header)) != crc:
-        raise PayloadError("The image is damaged: its bytes do not match their checksum.")
-    return Payload(data, base, Format(codec), tuple(size))
+    if version >> 4 != VERSION or codec not in list(Format) or level >= len(correction.LEVELS):
+        raise PayloadError(
+            f"Another version wrote the image: format {version >> 4}, level {level}, codec "
+            f"{codec}. This one reads format {VERSION}, levels 0…3, codecs 0…{max(Format)}."
+        )
+    if base not in BASES or (level > 0) != protected or not 0 < math.prod(size) <= MAX_PIXELS:
+        raise PayloadError("The image is damaged: its preamble makes no sense.")
+    sealed = seal is not None
+    if length > (most := _free(len(samples), base, sealed, level)):
+        raise PayloadError(f"The image is cropped or damaged: {length} bytes in room for {most}.")
+
+    stored = length + sealing.TAG * sealed
+    room = _room(len(samples), base, sealed, level)
+    body = _in_order(samples, level)[8 * _head_size(sealed, level) :]
+    found = _read(body, base, correction.size(room, level) if level else stored, seal, level == 0)
+
+    def opened(found):
+        data = found[:stored]
+        data = seal.decrypt(data, preamble) if sealed else data
+        return data if data is not None and zlib.crc32(data, zlib.crc32(header)) == crc else None
+
+    data = opened(found)
+    if corrected := (data is None and level > 0):
+        data = opened(correction.correct(found, room, level))
+    if data is None:
+        raise PayloadError(DAMAGED + (" More changed than its protection mends." if level else ""))
+    return Payload(data, base, Format(codec), tuple(size), sealed, level, corrected)
 
 
 def _check_image(image, name):
@@ -146,6 +221,74 @@ def _check_base(base):
     if base not in BASES:
         raise ValueError(f"base must lie in 2…16, not {base!r}.")
     return int(base)
+
+
+def _check_level(level):
+    if level not in range(len(correction.LEVELS)):
+        raise ValueError(f"level must lie in 0…3, not {level!r}.")
+    return int(level)
+
+
+def _head_size(sealed, level):
+    """In bytes."""
+    return correction.HEAD if level else PREAMBLE + sealing.HEAD * sealed
+
+
+def _room(samples, base, sealed, level):
+    """How many bytes the samples after the head carry; −1 if even the head does not fit."""
+    k, m = _group(base)
+    groups, rest = divmod(samples - 8 * _head_size(sealed, level), k)
+    return (groups * m + _bits(rest, base)) // 8 if groups >= 0 else -1
+
+
+def _free(samples, base, sealed, level):
+    """How many bytes of data they carry; negative where even those around them do not fit."""
+    room = _room(samples, base, sealed, level)
+    if level:
+        words, rows, _ = correction.grid(room, level)
+        room = words * rows or -1
+    return room - sealing.TAG * sealed
+
+
+def _fresh_seal(key):
+    while (seal := Seal.fresh(key)).head[:2] == MAGIC:  # else it would look like no seal
+        pass
+    return seal
+
+
+def _in_order(samples, level):
+    """With error correction, the samples of the head first: 8 of each of its equal stretches."""
+    if not level:
+        return samples
+    stretch = len(samples) // correction.HEAD
+    parts = samples[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
+    rest = samples[stretch * correction.HEAD :]
+    return np.concatenate([parts[:, :8].reshape(-1), parts[:, 8:].reshape(-1), rest])
+
+
+def _in_place(samples, level):
+    """The inverse of `_in_order`."""
+    if not level:
+        return samples
+    stretch, head = len(samples) // correction.HEAD, 8 * correction.HEAD
+    placed = np.empty_like(samples)
+    parts = placed[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
+    parts[:, :8] = samples[:head].reshape(-1, 8)
+    parts[:, 8:] = samples[head : stretch * correction.HEAD].reshape(correction.HEAD, -1)
+    placed[stretch * correction.HEAD :] = samples[stretch * correction.HEAD :]
+    return placed
+
+
+def _find_head(samples):
+    """The head's bytes, without parity, and whether they had some."""
+    plain = _read(samples, 2, PREAMBLE + sealing.HEAD)
+    if plain[:2] != MAGIC and len(samples) >= 8 * correction.HEAD:
+        stretch = len(samples) // correction.HEAD
+        parts = samples[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
+        head = correction.correct_head(_read(parts[:, :8].reshape(-1), 2, correction.HEAD))
+        if head is not None:
+            return head, True
+    return plain.ljust(PREAMBLE + sealing.HEAD, b"\0"), False
 
 
 def _bits(digits, base):
@@ -177,22 +320,43 @@ def _nearest(base):
     return np.stack(ends).astype(np.uint8)
 
 
-def _write(cover, data, base, rng, stego):
-    k, m = _group(base)
-    data, count, step = np.frombuffer(data, np.uint8), _count(len(data), base), 8 * k * CHUNK
-    for i, start in enumerate(range(0, len(cover), step)):
+def _write(cover, data, base, rng, stego, seal=None):
+    data, step = np.frombuffer(data, np.uint8), 8 * _group(base)[0] * CHUNK
+    for start in range(0, len(cover), step):
         part = slice(start, start + step)
+        hidden = _digits(data, start, base)
         digits = rng.integers(0, base, len(cover[part]), np.uint8)
-        hidden = _to_digits(data[i * m * CHUNK : (i + 1) * m * CHUNK], base)[: count - start]
-        digits[: len(hidden)] = hidden
+        if seal:
+            digits = seal.digits(len(digits), base)
+            digits[: len(hidden)] = (digits[: len(hidden)] + hidden) % base
+        else:
+            digits[: len(hidden)] = hidden
         higher = rng.integers(0, 2, len(digits), np.uint8)
         stego[part] = _nearest(base)[higher, cover[part], digits]
 
 
-def _read(samples, base, length):
-    count, step = _count(length, base), 8 * _group(base)[0] * CHUNK
-    parts = (samples[i : min(i + step, count)] % base for i in range(0, count, step))
-    return b"".join(_to_bytes(digits, base) for digits in parts)[:length]
+def _read(samples, base, length, seal=None, strict=False):
+    """`length` bytes. `strict`, with a seal: only if no sample says anything else."""
+    (k, m), count, found = _group(base), _count(length, base), []
+    strict = strict and seal is not None
+    for start in range(0, len(samples) if strict else count, 8 * k * CHUNK):
+        digits = samples[start : start + 8 * k * CHUNK] % base
+        if seal:
+            digits = (digits + base - seal.digits(len(digits), base)) % base
+        used = digits[: max(0, count - start)]
+        found.append(_to_bytes(used, base)[: max(0, length - start // k * m // 8)])
+        if strict:
+            written = _to_digits(np.frombuffer(found[-1], np.uint8), base)[: len(used)]
+            if digits[len(used) :].any() or not np.array_equal(written, used):
+                raise PayloadError(DAMAGED)
+    return b"".join(found)
+
+
+def _digits(data, start, base):
+    """Those of the chunk that begins with digit `start`."""
+    k, m = _group(base)
+    first = start // k * m // 8
+    return _to_digits(data[first : first + m * CHUNK], base)[: _count(len(data), base) - start]
 
 
 def _to_digits(data, base):

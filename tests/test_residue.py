@@ -116,7 +116,7 @@ def test_what_reveals_nothing(hider, pairs, stegos):
         (np.asarray(Image.open(file)), "hides nothing"),
         (stego[1:], "hides nothing"),
         (stego[:-1], "cropped"),
-        (changed, "checksum"),
+        (changed, "changed after hiding"),
         (other, "hides JPEG data"),
         (strange, "No such codec"),
         (short, "No such codec"),

@@ -1,0 +1,64 @@
+"""Seals a payload with a key: who has not got it sees random digits, and can change none.
+
+scrypt makes the keys from a password (Percival and Josefsson, 2016, RFC 7914), ChaCha20-Poly1305
+encrypts and authenticates (Nir and Langley, 2018, RFC 8439); all by the `cryptography` package.
+"""
+
+import os
+
+import numpy as np
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
+
+SALT, NONCE, TAG = 16, 12, 16  # bytes
+HEAD = SALT + 1 + NONCE
+COSTS = range(15, 19)  # log2 of scrypt's N, with r = 8 and p = 1: 32 to 256 MiB
+COST = 17  # 128 MiB, some 0.4 s
+
+
+class Seal:
+    """One payload's keys.
+
+    Args:
+        password: what only sender and receiver know.
+        head: what the sender drew, `HEAD` bytes that look random: salt; scrypt's cost, two bits
+            that the salt's first ones mask; nonce.
+    """
+
+    def __init__(self, password: bytes, head: bytes):
+        salt, cost, nonce = head[:SALT], (head[SALT] ^ head[0]) % 4, head[SALT + 1 :]
+        scrypt = Scrypt(salt=salt, length=64, n=2 ** COSTS[cost], r=8, p=1)
+        keys = scrypt.derive(password)
+        self.head, self._nonce = head, nonce
+        self._cipher = ChaCha20Poly1305(keys[:32])
+        self._stream = Cipher(ChaCha20(keys[32:], bytes(4) + nonce), None).encryptor()
+
+    @classmethod
+    def fresh(cls, password: bytes, cost: int = COST) -> "Seal":
+        """A seal with a new salt and nonce."""
+        head = bytearray(os.urandom(HEAD))
+        head[SALT] ^= (head[SALT] ^ head[0] ^ COSTS.index(cost)) & 3
+        return cls(password, bytes(head))
+
+    def mask(self, data: bytes) -> bytes:
+        """`data` with the next bytes of the key stream, by exclusive or; its own inverse."""
+        return self._stream.update(data)
+
+    def digits(self, count: int, base: int) -> np.ndarray:
+        """The next digits of the key stream, uint8 [count], uniform in 0…base − 1."""
+        words = np.frombuffer(self.mask(bytes(4 * count)), "<u4")
+        return (words % np.uint32(base)).astype(np.uint8)
+
+    def encrypt(self, data: bytes, preamble: bytes) -> bytes:
+        """`TAG` bytes longer than `data`; vouches for the preamble and the head, too."""
+        return self._cipher.encrypt(self._nonce, data, self.head + preamble)
+
+    def decrypt(self, data: bytes, preamble: bytes) -> bytes | None:
+        """What was encrypted; None if not just this was, with this key."""
+        try:
+            return self._cipher.decrypt(self._nonce, data, self.head + preamble)
+        except InvalidTag:
+            return None
