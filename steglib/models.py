@@ -9,7 +9,7 @@ from steglib.residue import ResidueHider
 WEIGHTS = Path(__file__).with_name("weights")
 
 
-def load_model(name: str | Path = "classic", base: int | None = None) -> Hider:
+def load_model(name: str | Path = "classic", base: int | None = None, **options) -> Hider:
     """A trained hider.
 
     Args:
@@ -17,19 +17,20 @@ def load_model(name: str | Path = "classic", base: int | None = None) -> Hider:
             path of a file that a training wrote: a `model.keras` (that hider has its run's
             name) or a codec's `.npz`.
         base: of the residue model's digits, 2…16, 5 if not given. It reveals any base.
+        options: others of the residue model: `key`, `level`, see `residue.ResidueHider`.
 
     Raises:
-        ValueError: there are no such weights (the message lists those that ship), or a base for
-            a model that has none.
+        ValueError: there are no such weights (the message lists those that ship), or options
+            for a model that has none.
     """
     shipped = {path.stem: path for path in sorted(WEIGHTS.glob("*.[kn]*"))}  # .npz wins
     path = Path(name) if Path(name).suffix in (".keras", ".npz") else shipped.get(str(name))
     if path is None or not path.is_file():
         raise ValueError(f"There are no weights {str(name)!r}. Shipped: {', '.join(shipped)}.")
     if path.suffix == ".npz":
-        return ResidueHider(Codec.load(path), 5 if base is None else base, path.stem)
-    if base is not None:
-        raise ValueError(f"{name} has no base: it does not write digits.")
+        return ResidueHider(Codec.load(path), 5 if base is None else base, path.stem, **options)
+    if base is not None or options:
+        raise ValueError(f"{name} does not write digits: it has no base, no key, no protection.")
     from steglib.classic import load_classic  # only now: Keras takes seconds to load
 
     return load_classic(path)

@@ -16,29 +16,45 @@ class ResidueHider(Hider):
         codec: a `codec.Codec`.
         base: 2…16, how many values a digit has. A larger one hides more and changes more.
         name: what tables call it; the base is added.
+        key: a password that seals what is hidden, bytes; None for none.
+        level: of error correction, 0…3 (`correction.LEVELS`). Any level is revealed.
 
     Raises:
-        ValueError: another base. From `hide`, a cover too small for the secret; from `reveal`, a
-            `payload.PayloadError` for an image that hides nothing of this kind.
+        ValueError: another base or level. From `hide`, a cover too small for the secret; from
+            `reveal`, a `payload.PayloadError` for an image that hides nothing of this kind, or
+            not with this key.
     """
 
     min_side = 8
     same_size = False
 
-    def __init__(self, codec: Codec, base: int = 5, name: str = "residue"):
-        payload.expected_psnr(base)  # checks it
+    def __init__(
+        self,
+        codec: Codec,
+        base: int = 5,
+        name: str = "residue",
+        key: bytes | None = None,
+        level: int = 0,
+    ):
+        payload.capacity((0, 0), base, level=level)  # checks them
         self.codec, self.base, self.name = codec, base, f"{name}, base {base}"
+        self.key, self.level = key, level
+
+    def capacity(self, shape) -> int:
+        """How many bytes a cover of `shape` (h, w, 3) carries."""
+        return payload.capacity(shape, self.base, self.key is not None, self.level)
 
     def _hide(self, covers, secrets):
-        room = payload.capacity(covers.shape[1:], self.base)
+        room = self.capacity(covers.shape[1:])
         codes = self.codec.encode(secrets, room)
         options = {"base": self.base, "codec": payload.LEARNED, "size": secrets.shape[1:3]}
+        options |= {"key": self.key, "level": self.level}
         return np.stack(
             [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
         )
 
     def _reveal(self, stegos):
-        found = [payload.extract(stego) for stego in stegos]
+        found = [payload.extract(stego, self.key) for stego in stegos]
         for one in found:
             if one.codec != payload.LEARNED:
                 raise payload.PayloadError(f"The image hides {one.codec.name} data.")

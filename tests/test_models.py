@@ -23,7 +23,7 @@ def test_classic_models(name):
     hider = load_model(name)
     assert isinstance(hider, ClassicHider) and hider.name == name
     assert load_model(WEIGHTS / f"{name}.keras").name == name
-    with pytest.raises(ValueError, match=f"{name} has no base"):
+    with pytest.raises(ValueError, match=f"{name} does not write digits"):
         load_model(name, base=5)
 
 
