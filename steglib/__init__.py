@@ -9,7 +9,7 @@ import lazy_loader
 # Nothing is imported before it is used: a person who hides a photo need not wait for Keras.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules={"benchmark", "codec_training", "training"},
+    submodules={"benchmark", "classic", "codec_training", "plotting", "training"},
     submod_attrs={
         "baselines": ["LSB", "Codec"],
         "data": ["ImageSet", "load_images", "load_pairs"],

@@ -6,12 +6,14 @@ them back. That alone is *linear hiding*. Around each of the two maps is a resid
 whose last layer starts at zero: training starts from there.
 """
 
+import itertools
 from pathlib import Path
 
 import keras
 import numpy as np
 from keras import layers, ops
 from PIL import Image
+from tqdm import tqdm
 
 from steglib.hider import Hider
 from steglib.layers import (
@@ -26,7 +28,7 @@ from steglib.layers import (
 BLOCK = 8
 DEPTH = BLOCK * BLOCK * 3
 MID_GREY = 127.5
-PIXELS_AT_ONCE = 2**18
+TILE = 512  # pixels a side that the networks see at once, for bounded memory
 CORRECTION = 4.0  # grey levels: what one unit of a network's output means
 
 
@@ -219,15 +221,28 @@ def _resize(images, h, w):
 
 
 def _apply(model, *batches):
-    """The model's grey levels uint8, without `predict`, which compiles anew for every size."""
-    n, h, w, _ = batches[0].shape
-    at_once = max(1, PIXELS_AT_ONCE // (h * w))
-    results = []
-    for start in range(0, n, at_once):
-        inputs = [batch[start : start + at_once] for batch in batches]
-        pixels = ops.convert_to_numpy(model(inputs if len(inputs) > 1 else inputs[0]))
-        results.append(np.clip(np.rint(pixels), 0, 255).astype(np.uint8))
-    return np.concatenate(results)
+    """The model's grey levels uint8, in tiles: with their margins, these give what the whole would.
+
+    Without `predict`, which compiles anew for every size.
+    """
+    results = np.empty_like(batches[0])
+    n, h, w, _ = results.shape
+    at_once = max(1, TILE * TILE // (h * w))
+    margin = BLOCK * sum(layer.kernel_size == (3, 3) for layer in _convolutions(model))
+    corners = list(itertools.product(range(0, h, TILE), range(0, w, TILE)))
+    for top, left in tqdm(corners, model.name, leave=False, delay=1, disable=None):
+        y, x = max(0, top - margin), max(0, left - margin)
+        for start in range(0, n, at_once):
+            part = slice(start, start + at_once)
+            inputs = [b[part, y : top + TILE + margin, x : left + TILE + margin] for b in batches]
+            pixels = ops.convert_to_numpy(model(inputs if len(inputs) > 1 else inputs[0]))
+            inner = pixels[:, top - y :, left - x :][:, :TILE, :TILE]
+            results[part, top : top + TILE, left : left + TILE] = np.clip(np.rint(inner), 0, 255)
+    return results
+
+
+def _convolutions(model):
+    return [layer for layer in model.layers if type(layer) is layers.Conv2D]
 
 
 def load_classic(path: Path) -> ClassicHider:

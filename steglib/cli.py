@@ -1,289 +1,310 @@
-"""`python -m steglib`: hide, reveal, evaluate, benchmark, train, train-codec, ship."""
+"""`python -m steglib`: hide, reveal, inspect; evaluate, benchmark, train, train-codec, ship."""
 
 import argparse
 import contextlib
-import json
-import shlex
-import shutil
+import functools
+import getpass
+import os
 import sys
-from dataclasses import asdict, fields
+import unicodedata
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
-from types import NoneType
-from typing import get_args
 
-import keras
-import numpy as np
-from PIL import Image
+from steglib import cli_research, codec, correction, metrics, payload, photos
+from steglib.models import load_card, load_model
+from steglib.residue import ResidueHider
 
-from steglib import benchmark, paths, plotting
-from steglib.baselines import LSB
-from steglib.classic import linear_hider
-from steglib.codec_training import learn_codec
-from steglib.data import load_images, load_pairs, read_picture
-from steglib.evaluation import evaluate, summarise
-from steglib.models import WEIGHTS, load_model
-from steglib.training import TrainingConfig, load_config, load_history, train
+HIDE = """Hide one picture in another, or in each of several.
+
+The stego file is a PNG (or, by its name, a lossless WebP or TIFF). It must stay as it is:
+JPEG, resizing and messengers that recompress destroy the secret.
+
+  steglib hide cover.jpg secret.jpg -o stego.png
+  steglib hide cover.jpg secret.jpg -o stego.png --base 3 --key-prompt
+  steglib hide holiday/*.jpg secret.jpg -o stegos/ --key-file key.txt --protect low
+"""
+REVEAL = """Reveal what stego pictures hide.
+
+  steglib reveal stego.png -o secret.png
+  steglib reveal stegos/*.png -o secrets/ --key-file key.txt
+"""
+INSPECT = """Tell what picture files are: what they hide, and what they could.
+
+  steglib inspect cover.jpg stego.png
+  steglib inspect stego.png --key-prompt
+"""
+EXIT_CODES = """
+exit codes: 0 done · 2 a file or an option cannot be used · 3 nothing to reveal: not a stego
+picture, a wrong key, or changed since · 130 interrupted. Nothing incomplete is ever written.
+"""
+
+ERRORS = OSError, ValueError, FloatingPointError, MemoryError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Runs one command; returns the exit code, 2 after a mistake of the user's."""
+    """Runs one command; returns the exit code (`EXIT_CODES`)."""
     parser = argparse.ArgumentParser(prog="steglib", description=sys.modules["steglib"].__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for add in (
-        _add_hide,
-        _add_reveal,
-        _add_evaluate,
-        _add_benchmark,
-        _add_train,
-        _add_train_codec,
-        _add_ship,
-    ):
-        add(commands)
+    _add_hide(commands)
+    _add_reveal(commands)
+    _add_inspect(commands)
+    cli_research.add_commands(commands)
     options = parser.parse_args(arguments)
     try:
-        options.run(options)
-    except (OSError, ValueError, FloatingPointError) as error:
-        print(f"steglib: {error}", file=sys.stderr)
-        return 2
-    return 0
+        return options.run(options) or 0
+    except ERRORS as error:
+        return _report(error)
+    except KeyboardInterrupt:
+        print("steglib: interrupted", file=sys.stderr)
+        return 130
+
+
+def _report(error) -> int:
+    """One line for the person; the exit code."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    print(f"steglib: {reason}", file=sys.stderr)
+    return 3 if isinstance(error, payload.PayloadError) else 2
+
+
+def _add(commands, name, text):
+    return commands.add_parser(
+        name,
+        help=text.partition("\n")[0].rstrip("."),
+        description=text,
+        epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
 
 
 def _add_hide(commands):
-    parser = commands.add_parser("hide", help="hide one picture in another")
-    parser.add_argument("cover", type=Path, help="the picture that everyone may see")
-    parser.add_argument("secret", type=Path, help="the picture to hide, of the same size")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the stego file, a PNG")
+    parser = _add(commands, "hide", HIDE)
+    parser.add_argument("covers", metavar="COVER", nargs="+", type=Path, help="all may see it")
+    parser.add_argument("secret", metavar="SECRET", type=Path, help="the picture to hide")
+    _add_output(parser, "the stego file, or a folder for several")
     parser.add_argument(
-        "--model", default="classic", help="default: %(default)s; residue, residue:3"
+        "--model",
+        default="residue",
+        help="residue (default), classic, classic-faint, or a file that a training wrote",
     )
+    parser.add_argument(
+        "--base",
+        type=int,
+        help="of the residue model, 2…16 (default 5): larger ones carry more and change more",
+    )
+    parser.add_argument(
+        "--size",
+        choices=["keep", "cover"],
+        help="of the secret: its own, or scaled and cropped to the cover's; by default its own, "
+        "scaled down where the cover has too little room for it",
+    )
+    _add_key(parser)
+    parser.add_argument(
+        "--protect",
+        choices=correction.LEVELS,
+        default="none",
+        help="error correction: part of the payload goes into parity (an eighth, a quarter, half)",
+    )
+    parser.add_argument("--keep-metadata", action="store_true", help="copy the cover's EXIF")
     parser.set_defaults(run=_hide)
 
 
-def _hide(options):
-    stego = _load(options.model).hide(
-        np.asarray(read_picture(options.cover)), np.asarray(read_picture(options.secret))
-    )
-    _write(stego, options.output)
-
-
 def _add_reveal(commands):
-    parser = commands.add_parser("reveal", help="reveal what a stego picture hides")
-    parser.add_argument("stego", type=Path, help="what `hide` wrote, unchanged")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the secret, a PNG")
-    parser.add_argument("--model", default="classic", help="the one that hid the secret")
+    parser = _add(commands, "reveal", REVEAL)
+    parser.add_argument("stegos", metavar="STEGO", nargs="+", type=Path, help="what `hide` wrote")
+    _add_output(parser, "the secret, a PNG file, or a folder for several")
+    parser.add_argument("--model", default="residue", help="the one that hid the secret")
+    _add_key(parser)
     parser.set_defaults(run=_reveal)
 
 
-def _reveal(options):
-    _write(_load(options.model).reveal(np.asarray(read_picture(options.stego))), options.output)
+def _add_inspect(commands):
+    parser = _add(commands, "inspect", INSPECT)
+    parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+    _add_key(parser)
+    parser.set_defaults(run=_inspect)
 
 
-def _write(image: np.ndarray, path: Path) -> None:
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"{path} must end in .png: other formats would change the pixels.")
-    Image.fromarray(image).save(path)
+def _add_output(parser, text):
+    parser.add_argument("-o", "--output", type=Path, required=True, help=text)
+    parser.add_argument("--force", action="store_true", help="overwrite files that exist")
 
 
-def _add_evaluate(commands):
-    parser = commands.add_parser("evaluate", help="score models and baselines on held-out pairs")
-    parser.add_argument(
-        "models",
-        nargs="*",
-        help="shipped weights, with a base if you like (residue:3), or files that a training "
-        "wrote; default: all shipped",
-    )
-    parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
-    parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="of the pairs (default: %(default)s)")
-    parser.add_argument("--csv", type=Path, help="also write the scores of every pair there")
-    parser.set_defaults(run=_evaluate)
+def _add_key(parser):
+    keys = parser.add_mutually_exclusive_group()
+    keys.add_argument("--key-file", type=Path, help="its content, without a last line break")
+    keys.add_argument("--key-prompt", action="store_true", help="ask for a pass phrase")
 
 
-def _evaluate(options):
-    images = load_images(options.data, "val").images
-    covers, secrets = load_pairs(images, options.pairs, options.seed)
-    models = options.models or ["residue:3", "residue:5", "classic", "classic-faint"]
-    hiders = [_load(name) for name in models]
-    with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
-        hiders.append(linear_hider(load_images(options.data, "train", limit=4000).images))
-    hiders += [LSB(bits) for bits in range(1, 5)]
-    scores = evaluate(hiders, covers, secrets)
-    print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
-    print(summarise(scores).round(3).to_string())
-    if options.csv:
-        scores.to_csv(options.csv, index=False)
-
-
-def _load(name):
-    """A model by its name on the command line: "classic", "residue", "residue:3"."""
-    model, _, base = name.partition(":")
-    return load_model(model, int(base) if base else None)
-
-
-def _add_benchmark(commands):
-    parser = commands.add_parser("benchmark", help="measure how fast models hide and reveal")
-    parser.add_argument(
-        "--images", type=int, default=64, help="in one call, of 64×64 pixels (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--large", action="store_true", help="also one picture of 12 megapixels: minutes"
-    )
-    parser.add_argument(
-        "--photographs", action="store_true", help="instead compare codecs on full-size ones"
-    )
-    parser.add_argument(
-        "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
-    )
-    parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")
-    parser.add_argument("--csv", type=Path, help="write what was learned there, and a plot beside")
-    parser.set_defaults(run=_benchmark)
-
-
-def _benchmark(options):
-    if options.learn:
-        return _benchmark_learning(options)
-    if options.photographs:
-        print(benchmark.full_size((2, 3, 5)).round(2).to_string())
-        return
-    covers, secrets = load_pairs(load_images("sample", "val").images, options.images)
-    print(f"{benchmark.machine()}\n\nImages of 64×64 pixels a second, {len(covers)} in a call:\n")
-    hiders = [load() for load in benchmark.MODELS.values()]
-    print(benchmark.throughput(hiders, covers, secrets).round(1).to_string())
-    if options.large:
-        height, width = benchmark.LARGE
-        print(f"\nOne picture of {width}×{height} pixels, megapixels a second and peak memory:\n")
-        print(benchmark.throughput_large().round(2).to_string())
-
-
-def _benchmark_learning(options):
-    images = load_images(options.data, "train").images
-    watch = load_pairs(load_images(options.data, "val").images, 48, seed=0)
-    minutes = options.learn * np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
-    learned = benchmark.learning_curves(images, minutes, watch)
-    print(f"{benchmark.machine()}\n\n{learned.round(2).to_string(index=False)}")
-    if options.csv:
-        learned.to_csv(options.csv, index=False)
-        plotting.use_style()
-        figure = plotting.quality_over_minutes(learned)
-        figure.savefig(options.csv.with_suffix(".png"), bbox_inches="tight")
-
-
-def _add_train(commands):
-    parser = commands.add_parser(
-        "train",
-        help="train the classic model",
-        epilog=TrainingConfig.__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--name", required=True, help="of the run folder")
-    parser.add_argument(
-        "--resume", action="store_true", help="go on with a run, with the config it began with"
-    )
-    for field in fields(TrainingConfig):
-        _add_option(parser, field)
-    parser.set_defaults(run=_train)
-
-
-def _add_option(parser, field):
-    """The option that sets one field of `TrainingConfig`; None where it is not given."""
-    kind = next((t for t in get_args(field.type) if t is not NoneType), field.type)
-    action = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
-    name = "--" + field.name.replace("_", "-")
-    parser.add_argument(name, default=None, help=f"default: {field.default}", **action)
-
-
-def _train(options):
-    names = [field.name for field in fields(TrainingConfig)]
-    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    run = paths.runs_dir() / options.name
-    if options.resume and not given and (run / "config.json").is_file():
-        config = load_config(run)
+def _key(options, twice=False) -> bytes | None:
+    """The password, or None."""
+    if options.key_file:
+        key = options.key_file.read_bytes().rstrip(b"\r\n")
+    elif options.key_prompt:
+        phrase = getpass.getpass("Pass phrase: ")
+        if twice and getpass.getpass("Once more: ") != phrase:
+            raise ValueError("The two pass phrases differ: nothing was hidden.")
+        key = unicodedata.normalize("NFC", phrase).encode()
     else:
-        config = TrainingConfig(**given)
-    print(train(config, options.name, resume=options.resume))
+        return None
+    if not key:
+        raise ValueError("The key is empty: choose one that nobody guesses.")
+    return key
 
 
-def _add_ship(commands):
-    parser = commands.add_parser("ship", help="make a finished run the package's weights")
-    parser.add_argument("name", help="of the run; its weights ship under that name")
-    parser.add_argument("--pairs", type=int, default=1000, help="to score (default: %(default)s)")
-    parser.add_argument("--note", default="", help="what else the card should say")
-    parser.set_defaults(run=_ship)
+@functools.cache
+def _load(model, **digits):
+    """A hider; `digits` that are not given are left to it."""
+    with _without_chatter():
+        return load_model(model, **{name: value for name, value in digits.items() if value})
 
 
-def _ship(options):
-    """Copies `model.keras` and writes its card: data, command, seed, curve, scores."""
-    run = paths.runs_dir() / options.name
-    config, history = load_config(run), load_history(run)
-    model = load_model(run / "model.keras")
-    covers, secrets = load_pairs(load_images(config.data, "val").images, options.pairs, seed=0)
-    scores = summarise(evaluate([model], covers, secrets)).iloc[0]
-    changed = {
-        field.name: value
-        for field, value in zip(fields(config), asdict(config).values(), strict=True)
-        if value != field.default
-    }
-    arguments = " ".join(_as_option(name, value) for name, value in changed.items())
-    files = [run / name for name in ("config.json", "metrics.json")]
-    begun, ended = (file.stat().st_mtime for file in files)
-    card = {
-        "name": options.name,
-        "note": options.note,
-        "command": f"python -m steglib train --name {options.name} {arguments}",
-        "seed": config.seed,
-        "minutes, pauses included": round((ended - begun) / 60),
-        "shipped with": f"Keras {keras.__version__} on {keras.backend.backend()}",
-        "parameters": model.encoder.count_params() + model.decoder.count_params(),
-        "data": f"{config.data}, split train; {config.held_out} of its images held out to watch",
-        "scored on": f"{len(covers)} pairs of {config.data}, split val, after an 8-bit PNG file",
-        "scores": scores.round(4).to_dict(),
-        "curve": history.round(4).to_dict("list"),
-    }
-    WEIGHTS.mkdir(exist_ok=True)
-    shutil.copy(run / "model.keras", WEIGHTS / f"{options.name}.keras")
-    (WEIGHTS / f"{options.name}.json").write_text(json.dumps(card, indent=1) + "\n")
+@contextlib.contextmanager
+def _without_chatter():
+    """Drops what TensorFlow writes to stderr, below Python, while it starts."""
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
-def _add_train_codec(commands):
-    parser = commands.add_parser("train-codec", help="train the residue model's codec")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="an .npz file")
-    parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
-    parser.add_argument("--context-steps", type=int, default=5000, help="default: %(default)s")
-    parser.add_argument("--restorer-steps", type=int, default=3000, help="default: %(default)s")
-    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-    parser.add_argument("--pairs", type=int, default=1000, help="to score (default: %(default)s)")
-    parser.set_defaults(run=_train_codec)
+def _hide(options):
+    level = correction.LEVELS.index(options.protect)
+    digits = {"base": options.base, "key": _key(options, twice=True), "level": level}
+    if _load(options.model, **digits).same_size and options.size == "keep":
+        raise ValueError(f"{options.model} hides secrets of the cover's size only.")
+    secret = photos.read_photo(options.secret)
+    for note in secret.notes:
+        print(f"{options.secret}: {note}")
+    settings = options.model, digits, secret.image, options.size, options.keep_metadata
+    code = _each(_hide_one, options.covers, options, *settings)
+    if digits["key"] is None and not code:
+        print("No key was given: anyone who has steglib can reveal the secret.")
+    return code
 
 
-def _train_codec(options):
-    """Writes a codec and its card: command, seed, scores at several bases."""
-    path = options.output
-    if path.suffix != ".npz":
-        raise ValueError(f"{path} must end in .npz.")
-    path.parent.mkdir(parents=True, exist_ok=True)  # before the long part
-    steps = options.context_steps, options.restorer_steps
-    images = load_images(options.data, "train").images
-    learn_codec(images, *steps, seed=options.seed, verbose=1).save(path)
-
-    hiders = [load_model(path, base) for base in (2, 3, 4, 5, 8)]
-    pairs = load_pairs(load_images(options.data, "val").images, options.pairs, seed=0)
-    given = {"data": options.data, "context-steps": steps[0], "restorer-steps": steps[1]}
-    arguments = " ".join(_as_option(*item) for item in (given | {"seed": options.seed}).items())
-    card = {
-        "name": path.stem,
-        "note": f"trained with Keras {keras.__version__} on {keras.backend.backend()}",
-        "command": f"python -m steglib train-codec {arguments} -o {path.name}",
-        "seed": options.seed,
-        "parameters": hiders[0].codec.count_parameters(),
-        "data": f"{options.data}, split train",
-        "scored on": f"{options.pairs} pairs of {options.data}, split val, after an 8-bit PNG file",
-        "scores": summarise(evaluate(hiders, *pairs)).round(4).to_dict("index"),
-    }
-    path.with_suffix(".json").write_text(json.dumps(card, indent=1) + "\n")
+def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
+    hider, cover = _load(model, **digits), photos.read_photo(path)
+    if size == "cover":
+        fitted = photos.fit_to(secret, *cover.image.shape[:2])
+    else:
+        fitted = secret if size == "keep" else hider.fit(secret, cover.image)
+    stego = hider.hide(cover.image, fitted)
+    exif = cover.exif if keep_metadata else b""
+    photos.write_photo(stego, output, overwrite=force, exif=exif)
+    said = [f"{path}: {note}" for note in cover.notes]
+    if fitted.shape != secret.shape:
+        way = "" if hider.same_size or size else " (--size keep prevents that)"
+        said.append(f"{output}: the secret was scaled to {_size(fitted)}{way}")
+    psnr = metrics.psnr(cover.image[None], stego[None])[0]
+    return [*said, f"{output}: {_size(stego)}, cover PSNR {psnr:.1f} dB"]
 
 
-def _as_option(name, value):
-    option = name.replace("_", "-")
-    if isinstance(value, bool):
-        return f"--{option}" if value else f"--no-{option}"
-    return f"--{option} {shlex.quote(str(value))}"
+def _reveal(options):
+    key = _key(options)
+    _load(options.model, key=key)
+    return _each(_reveal_one, options.stegos, options, options.model, key)
+
+
+def _reveal_one(path, output, force, model, key):
+    hider, stego = _load(model, key=key), photos.read_photo(path).image
+    if isinstance(hider, ResidueHider):
+        with _without_chatter():
+            hider.codec.restorer  # noqa: B018, it is loaded here
+    revealed = hider.reveal(stego)
+    photos.write_photo(revealed, output, overwrite=force)
+    return [f"{output}: {_size(revealed)}"]
+
+
+def _size(image):
+    return f"{image.shape[1]}×{image.shape[0]} pixels"
+
+
+def _each(work, paths, options, *settings) -> int:
+    """Does the work for every path, several at a time; one that fails does not stop the others."""
+    folder = options.output.is_dir() or len(paths) > 1
+    outputs = [options.output / f"{path.stem}.png" if folder else options.output for path in paths]
+    if twice := {output for output in outputs if outputs.count(output) > 1}:
+        raise ValueError(f"{min(twice)} would be written more than once: rename some files.")
+    if len(paths) > 1:
+        options.output.mkdir(exist_ok=True)
+    for output in outputs:
+        photos.check_output(output, options.force)
+    jobs = [(work, *both, options.force, *settings) for both in zip(paths, outputs, strict=True)]
+    if len(jobs) == 1:
+        print(*_try(*jobs[0]), sep="\n")
+        return 0
+    code = 0
+    processes = min(len(jobs), os.cpu_count() or 1)
+    with ProcessPoolExecutor(processes, get_context("spawn"), _be_modest) as pool:
+        try:
+            for job in [pool.submit(_try, *job) for job in jobs]:
+                try:
+                    print(*job.result(), sep="\n", flush=True)
+                except ERRORS as error:
+                    code = max(code, _report(error))
+        except KeyboardInterrupt:
+            pool.shutdown(cancel_futures=True)
+            raise
+    return code
+
+
+def _be_modest():
+    """For one of several processes: one thread, no progress bars."""
+    codec.THREADS = 1
+    os.environ["TQDM_DISABLE"] = "1"
+
+
+def _try(work, path, output, *settings):
+    """The work's result; its errors name the file."""
+    try:
+        return work(path, output, *settings)
+    except photos.PhotoError:
+        raise  # they do already
+    except payload.PayloadError as error:
+        raise payload.PayloadError(f"{path}: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _inspect(options):
+    key, code = _key(options), 0
+    for path in options.files:
+        try:
+            print(*_describe(path, key), sep="\n")
+        except ERRORS as error:
+            code = max(code, _report(error))
+    return code
+
+
+def _describe(path, key):
+    photo = photos.read_photo(path)
+    image = photo.image
+    yield f"{path}: {_size(image)}, {image.size / 3e6:.1f} megapixels"
+    yield from (f"  {note}" for note in photo.notes)
+    try:
+        found = payload.extract(image, key)
+    except payload.PayloadError as error:
+        yield f"  {error}"
+    else:
+        height, width = found.size
+        facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", f"base {found.base}"]
+        facts += ["with a key" if found.sealed else "without a key"]
+        facts += [f"protection {correction.LEVELS[found.level]}"]
+        facts += ["damaged, but corrected"] * found.corrected
+        yield f"  It hides a picture ({found.codec.name.lower()}): {', '.join(facts)}"
+    yield "  As a cover, without a key and protection, for a secret of the same size:"
+    yield "    base     payload   bits a pixel   cover PSNR   secret PSNR*"
+    for name, scores in load_card("residue")["scores"].items():
+        base = int(name.split()[-1])
+        room = payload.capacity(image.shape, base)
+        psnr = payload.expected_psnr(base, image)
+        yield (
+            f"    {base:4} {room / 1000:8.1f} kB {8 * room * 3 / image.size:14.2f} "
+            f"{psnr:9.1f} dB {scores['secret_psnr']:10.1f} dB"
+        )
+    yield "    * mean of small photographs; large ones differ by some dB."

@@ -98,12 +98,7 @@ class Codec:
         counts: int [56, 122], how often a residual is each symbol, at each level of scale.
         restorer: Keras model from `codec_networks.build_restorer`, the file of one, or None to
             do without.
-
-    Attributes:
-        progress: whether large pictures show a bar.
     """
-
-    progress = False
 
     def __init__(self, basis, weights, counts, restorer=None):
         self.basis, self.weights, self.counts, self._restorer = basis, weights, counts, restorer
@@ -184,7 +179,7 @@ class Codec:
             for part in _parts(*pictures.shape[:3]):
                 indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
                 indices, waiting = np.array(indices), None
-                for tile in self._with_progress(tiles, "decoding"):
+                for tile in _bar(tiles, "decoding"):
                     place = pictures[part, *tile]
                     values = self._read(coders, indices, *_blocks(*place.shape[1:3]))
                     if waiting:
@@ -204,7 +199,7 @@ class Codec:
         batches = [tiles[start : start + THREADS] for start in range(0, len(tiles), THREADS)]
         # NumPy's own threads would only wait for each other.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
-            for batch in self._with_progress(batches, "coding"):
+            for batch in _bar(batches, "coding"):
                 for found in pool.map(quantise, batch):
                     yield from found
 
@@ -335,9 +330,6 @@ class Codec:
             pictures = np.asarray(self.restorer([pictures, log_step]))
         place[:] = np.clip(np.rint(pictures), 0, 255)[:, : place.shape[1], : place.shape[2]]
 
-    def _with_progress(self, parts, title):
-        return tqdm(parts, title, leave=False, disable=not self.progress or len(parts) < 4)
-
     def _put(self, coder, residuals, levels):
         """All residuals of one level share a table: one call; then what the tables left out."""
         order = np.argsort(levels, kind="stable")
@@ -371,6 +363,10 @@ class Codec:
         residuals = np.empty_like(shifted)
         residuals[order] = shifted - (1 << shifts >> 1)
         return residuals
+
+
+def _bar(parts, title):
+    return tqdm(parts, title, leave=False, delay=1, disable=None)  # for who waits at a terminal
 
 
 def _blocks(height, width):

@@ -66,9 +66,10 @@ def protect_head(head: bytes) -> bytes:
 def correct_head(head: bytes) -> bytes | None:
     """The first `HEAD_DATA` bytes, corrected; None if these were never protected."""
     try:
-        return bytes(RSCodec(HEAD - HEAD_DATA).decode(head)[0])
+        found = bytes(RSCodec(HEAD - HEAD_DATA).decode(head)[0])
     except ReedSolomonError:
         return None
+    return found if any(found) else None  # zeros, a black image's, are a code word, too
 
 
 def _roll(rows, direction, first=0):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from steglib import photos
+
 
 def check_images(images, name: str) -> np.ndarray:
     """`images` as a batch uint8 [n, h, w, 3].
@@ -67,6 +69,10 @@ class Hider:
         """
         revealed = self._reveal(self._check(stego, "stego"))
         return revealed if np.ndim(stego) == 4 else revealed[0]
+
+    def fit(self, secret, cover) -> np.ndarray:
+        """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
+        return photos.fit_to(secret, *np.shape(cover)[:2])
 
     def _check(self, images, name):
         images = check_images(images, name)

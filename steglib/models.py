@@ -1,5 +1,6 @@
 """The trained hiders that come with the package, or out of a training."""
 
+import json
 from pathlib import Path
 
 from steglib.codec import Codec
@@ -34,3 +35,8 @@ def load_model(name: str | Path = "classic", base: int | None = None, **options)
     from steglib.classic import load_classic  # only now: Keras takes seconds to load
 
     return load_classic(path)
+
+
+def load_card(name: str) -> dict:
+    """What is known of shipped weights: data, command, seed, scores on held-out pairs."""
+    return json.loads((WEIGHTS / f"{name}.json").read_text())

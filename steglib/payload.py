@@ -88,9 +88,18 @@ def capacity(shape, base: int, sealed: bool = False, level: int = 0) -> int:
     return max(0, _free(math.prod(shape), _check_base(base), sealed, _check_level(level)))
 
 
-def expected_psnr(base: int) -> float:
-    """PSNR in dB of uniform digits, if no cover sample is near 0 or 255. Raises as `capacity`."""
+def expected_psnr(base: int, cover=None) -> float:
+    """PSNR in dB of a cover with uniform digits. Raises as `capacity`.
+
+    Args:
+        base: 2…16.
+        cover: uint8, any shape; None for one without samples near 0 or 255.
+    """
     mse = (_check_base(base) ** 2 + (-1 if base % 2 else 2)) / 12
+    if cover is not None:
+        change = np.arange(256)[:, None] - _nearest(base)[0].astype(float)
+        levels = np.bincount(np.reshape(cover, -1), minlength=256)
+        mse = np.average(np.square(change).mean(axis=1), weights=levels)
     return 10 * math.log10(255**2 / mse)
 
 
@@ -282,7 +291,7 @@ def _in_place(samples, level):
 def _find_head(samples):
     """The head's bytes, without parity, and whether they had some."""
     plain = _read(samples, 2, PREAMBLE + sealing.HEAD)
-    if plain[:2] != MAGIC and len(samples) >= 8 * correction.HEAD:
+    if len(samples) >= 8 * correction.HEAD:  # also where `plain` happens to begin as one
         stretch = len(samples) // correction.HEAD
         parts = samples[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
         head = correction.correct_head(_read(parts[:, :8].reshape(-1), 2, correction.HEAD))

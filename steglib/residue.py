@@ -2,9 +2,11 @@
 
 import numpy as np
 
-from steglib import payload
+from steglib import payload, photos
 from steglib.codec import Codec
 from steglib.hider import Hider
+
+LEAST_BITS = 1.0  # for a pixel; with fewer, a picture scaled down and up again looks better
 
 
 class ResidueHider(Hider):
@@ -43,6 +45,10 @@ class ResidueHider(Hider):
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries."""
         return payload.capacity(shape, self.base, self.key is not None, self.level)
+
+    def fit(self, secret, cover) -> np.ndarray:
+        """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
+        return photos.scale_to(secret, int(8 * self.capacity(np.shape(cover)) / LEAST_BITS))
 
     def _hide(self, covers, secrets):
         room = self.capacity(covers.shape[1:])

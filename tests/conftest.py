@@ -4,9 +4,10 @@ import sys
 
 import numpy as np
 import pytest
+from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
-from steglib import load_images, load_pairs, paths
+from steglib import load_images, load_pairs, paths, sealing
 
 
 @pytest.fixture
@@ -69,3 +70,9 @@ def run_python():
         )
 
     return run
+
+
+@pytest.fixture
+def quick_scrypt(monkeypatch):
+    """scrypt with an 8192nd of the work."""
+    monkeypatch.setattr(sealing, "Scrypt", lambda n, **others: Scrypt(n=n >> 13, **others))
