@@ -12,10 +12,9 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from steglib import paths
+from steglib import paths, photos
 
 EXTENSIONS = {".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 SPLITS = ("train", "val", "test")
@@ -178,24 +177,8 @@ def _words(root: Path) -> dict[str, str]:
     return dict(line.split("\t", 1) for line in listed.read_text().splitlines() if "\t" in line)
 
 
-def read_picture(path: str | Path) -> Image.Image:
-    """A picture file in RGB, the right way up.
-
-    Raises:
-        ValueError: it is missing, truncated or no picture; the message names it.
-    """
-    try:
-        with Image.open(path) as picture:
-            return ImageOps.exif_transpose(picture).convert("RGB")
-    except Exception as error:  # Pillow's decoders raise nearly everything on damaged files
-        raise ValueError(f"{path} is missing, truncated or not a picture: {error}") from error
-
-
 def _decode(path: Path, size: int) -> np.ndarray:
-    picture = read_picture(path)
-    if picture.size != (size, size):
-        picture = ImageOps.fit(picture, (size, size), Image.Resampling.LANCZOS)
-    return np.asarray(picture)
+    return photos.fit_to(photos.read_photo(path).image, size, size)
 
 
 def _decode_cached(root, files, size, on_error, progress) -> tuple[np.ndarray, list[int]]:

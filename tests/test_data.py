@@ -129,14 +129,6 @@ def test_listed_but_missing_file(damaged, capsys):
     assert "Skipped 1 of 12" in capsys.readouterr().out
 
 
-def test_photos_are_the_right_way_up(tmp_path):
-    tall = Image.new("RGB", (40, 80))
-    exif = tall.getexif()
-    exif[0x0112] = 6  # the camera was turned
-    tall.save(tmp_path / "turned.jpg", exif=exif)
-    assert data.read_picture(tmp_path / "turned.jpg").size == (80, 40)
-
-
 def test_second_start_reads_the_cache_only(home, tiny_imagenet, monkeypatch):
     first = load_images(tiny_imagenet, "train").images
     monkeypatch.setattr(data, "_decode", lambda *_: pytest.fail("decoded again"))
