@@ -30,10 +30,11 @@ LIMIT = 60  # residuals further from zero are escaped
 ESCAPE = 2 * LIMIT + 1
 HEADER = 2  # bytes: the step
 SPARE = 64  # bits that need not be used
+AHEAD = 128  # bits that the range decoder may hold when it has read all words
 THREADS = os.cpu_count() or 1
 FEW_TILES = 4  # of a picture with more, the step is sought on a sample,
 SAMPLE = 128  # squares of so many pixels a side,
-TRIES = 4  # and corrected so many times
+UNUSED = 1 / 200  # of its room may then stay unused
 
 
 def log_steps(indices) -> np.ndarray:
@@ -108,6 +109,7 @@ class Codec:
         self.tables = [stream.model.Categorical(chances[row], perfect=False) for row in rows]
         self.costs = -np.log2(chances)
         self.costs[:, ESCAPE] += 16
+        self.least = 0.9 * STARTS[-1] * self.costs.min()  # bits of a block; the coder rounds
 
     @functools.cached_property
     def restorer(self):
@@ -178,9 +180,11 @@ class Codec:
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as restoring:
             for part in _parts(*pictures.shape[:3]):
                 indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
-                indices, waiting = np.array(indices), None
+                indices, waiting, left = np.array(indices), None, math.prod(_blocks(height, width))
                 for tile in _bar(tiles, "decoding"):
+                    self._check_enough(codes[part], coders, left)
                     place = pictures[part, *tile]
+                    left -= math.prod(_blocks(*place.shape[1:3]))
                     values = self._read(coders, indices, *_blocks(*place.shape[1:3]))
                     if waiting:
                         waiting.result()
@@ -227,20 +231,25 @@ class Codec:
         return codes
 
     def _encode_large(self, picture, size):
-        """Seeks the step on a part of each tile, then corrects what part of the bits it has."""
-        sample = _sample(picture)
+        """As `_encode_some`, but begins with what a part of each tile needs: few passes remain."""
+        sample, codes, samples = (
+            _sample(picture),
+            {},
+            STARTS[-1] * math.prod(_blocks(*picture.shape[:2])),
+        )
         share = sample.size / picture.size
 
-        def bits(_, index):
+        def sample_bits(_, index):
             return self._bits(sample, np.repeat(index, len(sample))).sum(keepdims=True)
 
-        for _ in range(TRIES):
-            index = self._search(bits, 1, _budget(size) * share, sample.size)
-            (code,) = self._write(picture[None], np.minimum(index, STEPS - 1))
-            if 0 <= size - len(code) <= size // 200 or (len(code) < size and index == 0):
-                return code
-            share *= 0.9985 * size / len(code)
-        return self._encode_some(picture[None], size)[0]
+        def code_bits(_, index):
+            (codes[int(index[0])],) = self._write(picture[None], index)
+            return np.array([8 * len(codes[int(index[0])])])
+
+        guess = self._search(sample_bits, 1, _budget(size) * share, sample.size)
+        index = self._search(code_bits, 1, 8 * size, samples, guess, 8 * size * UNUSED)
+        _check_fits(index, picture[None], size)
+        return codes[int(index[0])]
 
     def _finest_steps(self, pictures, size):
         """Index of about the finest step for each picture that fits."""
@@ -251,20 +260,23 @@ class Codec:
         return indices
 
     @staticmethod
-    def _search(bits, n, budget, samples):
+    def _search(bits, n, budget, samples, guess=None, spare_enough=SPARE):
         """The index of about the finest step that needs no more than `budget` bits, for each of n.
 
-        The secant method with a bracket; good enough is what leaves no more than `SPARE` bits.
+        The secant method with a bracket.
 
         Args:
             bits: function of which of the n and their indices → how many bits they need.
             samples: coefficients of each.
+            guess: indices to begin with.
+            spare_enough: no finer step is sought where no more than so many bits are left.
 
         Returns:
             int [n]; `STEPS` where even the coarsest needs more.
         """
         fails, fits = np.full(n, -1), np.full(n, STEPS)
-        guess = np.full(n, 256 * (5.7 - 1.45 * budget / samples))
+        if guess is None:
+            guess = np.full(n, 256 * (5.7 - 1.45 * budget / samples))
         slope = np.full(n, -samples * 0.65 / 256)  # bits for an index
         before, spares, good_enough = np.full(n, np.nan), np.zeros(n), np.zeros(n, bool)
         for attempt in range(40):
@@ -278,14 +290,14 @@ class Codec:
             spare = budget - bits(open_, index)
             fits[open_] = np.where(spare >= 0, index, fits[open_])
             fails[open_] = np.where(spare < 0, index, fails[open_])
-            good_enough[open_] = (spare >= 0) & (spare <= np.maximum(SPARE, -slope[open_]))
+            good_enough[open_] = (spare >= 0) & (spare <= np.maximum(spare_enough, -slope[open_]))
             moved = index - before[open_]
             with np.errstate(all="ignore"):
                 secant = -(spare - spares[open_]) / moved
             usable = np.isfinite(secant) & (secant < slope[open_] / 4) & (secant > slope[open_] * 4)
             slope[open_] = np.where(usable, secant, slope[open_])
             before[open_], spares[open_] = index, spare
-            guess[open_] = np.ceil(index + (spare - SPARE / 3) / slope[open_])
+            guess[open_] = np.ceil(index + (spare - spare_enough / 3) / slope[open_])
         return fits
 
     def _bits(self, pictures, indices):
@@ -322,6 +334,12 @@ class Codec:
 
         walk(self.network, _step_map(indices, values.shape), code, Exact)
         return values
+
+    def _check_enough(self, codes, coders, blocks):
+        """That the codes can hold so many more blocks: else nothing ends a huge picture early."""
+        for code, coder in zip(codes, coders, strict=True):
+            if self.least * blocks > (AHEAD if coder.maybe_exhausted() else 8 * len(code)):
+                raise ValueError(f"These {len(code)} bytes end before their picture does.")
 
     def _restore(self, values, indices, place):
         log_step = log_steps(indices).astype(np.float32)[:, None]

@@ -173,3 +173,18 @@ np.savez(sys.argv[3], stegos=stegos, revealed=revealed, backend=keras.backend.ba
     assert other["backend"] == "jax" and keras.backend.backend() == "tensorflow"
     assert np.abs(other["stegos"].astype(int) - stegos).max() <= 1
     assert np.abs(other["revealed"].astype(int) - hider.reveal(stegos)).max() <= 1
+
+
+def test_tiles_change_no_pixel(monkeypatch, pairs):
+    hider = load_model("classic")
+    cover, secret = (np.concatenate(images[:6].reshape(2, 3, 64, 64, 3), 1) for images in pairs)
+    cover, secret = (np.concatenate(list(image), 1)[:125] for image in (cover, secret))
+    found = []
+    for side in (512, 64, 24):
+        monkeypatch.setattr(classic, "TILE", side)
+        stego = hider.hide(cover, secret)
+        found.append([stego, hider.reveal(stego)])
+    for tiled in found[1:]:
+        for whole, image in zip(found[0], tiled, strict=True):
+            off = np.abs(image.astype(int) - whole)
+            assert off.max() <= 1 and (off > 0).mean() < 1e-3  # floats may round another way

@@ -229,6 +229,49 @@ def test_many_pictures_are_coded_in_parts(codec, monkeypatch):
     assert codec.decode(wanted, 64, 64).shape == (5, 64, 64, 3)
 
 
+@pytest.fixture(scope="module")
+def mosaic():
+    rows = [np.concatenate(list(np.roll(PHOTOS[:17], i, axis=0)), 1) for i in range(17)]
+    return np.concatenate(rows)[None, :, :1031]  # 9 tiles
+
+
+def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, monkeypatch):
+    passes, write = [], Codec._write
+    monkeypatch.setattr(Codec, "_write", lambda *a: passes.append(1) or write(*a))
+    (code,) = codec.encode(mosaic, 300_000)
+    assert 0.995 * 300_000 <= len(code) <= 300_000
+    assert len(passes) <= 4
+    assert metrics.psnr(mosaic, codec.decode([code], *mosaic.shape[1:3]))[0] > 25
+
+
+def test_threads_and_tiles_together_change_nothing(codec, mosaic, monkeypatch):
+    codes = []
+    for threads in (1, 2, 7):
+        monkeypatch.setattr(codec_module, "THREADS", threads)
+        codes += codec._write(mosaic, [800])
+    assert codes[0] == codes[1] == codes[2]
+
+
+@pytest.mark.parametrize("hidden", [slice(0, 100), slice(400, 500)])
+def test_large_pictures_whose_sample_misleads(codec, hidden):
+    """All detail lies where no sample is taken, or only there."""
+    picture = np.zeros((1, 1024, 1025, 3), np.uint8)
+    for top in range(0, 1024, TILE):
+        for left in range(0, 1025, TILE):
+            place = picture[0, top:, left:][hidden, hidden]
+            place[:] = np.random.default_rng(top + left).integers(0, 256, place.shape)
+    (code,) = codec.encode(picture, 40_000)
+    assert 39_000 < len(code) <= 40_000
+
+
+def test_large_pictures_without_a_sample_or_detail(codec):
+    for picture in (photo(8, 2100), np.full((1, 600, 1025, 3), 77, np.uint8)):
+        (code,) = codec.encode(picture, 40_000)
+        assert len(code) <= 40_000
+        shown = codec.decode([code], *picture.shape[1:3])
+        assert metrics.psnr(picture, shown)[0] > 35
+
+
 def test_other_bytes_end_in_an_error_or_a_picture(codec):
     random = np.random.default_rng(0)
     (code,) = codec.encode(PHOTOS[:1, :24, :40], 300)
