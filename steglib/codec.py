@@ -232,12 +232,8 @@ class Codec:
 
     def _encode_large(self, picture, size):
         """As `_encode_some`, but begins with what a part of each tile needs: few passes remain."""
-        sample, codes, samples = (
-            _sample(picture),
-            {},
-            STARTS[-1] * math.prod(_blocks(*picture.shape[:2])),
-        )
-        share = sample.size / picture.size
+        sample, codes = _sample(picture), {}
+        share, budget = sample.size / picture.size, 8 * size
 
         def sample_bits(_, index):
             return self._bits(sample, np.repeat(index, len(sample))).sum(keepdims=True)
@@ -246,38 +242,40 @@ class Codec:
             (codes[int(index[0])],) = self._write(picture[None], index)
             return np.array([8 * len(codes[int(index[0])])])
 
-        guess = self._search(sample_bits, 1, _budget(size) * share, sample.size)
-        index = self._search(code_bits, 1, 8 * size, samples, guess, 8 * size * UNUSED)
+        guess = self._search(sample_bits, budget * share, *_typical(1, budget, picture.size))
+        guess = np.minimum(guess, STEPS - 17)
+        slope = (sample_bits(0, guess + 16) - sample_bits(0, guess)) / 16 / share
+        slope = np.minimum(slope, -picture.size / 2560)
+        index = self._search(code_bits, budget, guess, slope, budget * UNUSED)
         _check_fits(index, picture[None], size)
         return codes[int(index[0])]
 
     def _finest_steps(self, pictures, size):
         """Index of about the finest step for each picture that fits."""
         samples = STARTS[-1] * math.prod(_blocks(*pictures.shape[1:3]))
-        bits = lambda which, indices: self._bits(pictures[which], indices)  # noqa: E731
-        indices = self._search(bits, len(pictures), _budget(size), samples)
+        begin = _typical(len(pictures), _budget(size), samples)
+        indices = self._search(
+            lambda which, indices: self._bits(pictures[which], indices), _budget(size), *begin
+        )
         _check_fits(indices, pictures, size)
         return indices
 
     @staticmethod
-    def _search(bits, n, budget, samples, guess=None, spare_enough=SPARE):
-        """The index of about the finest step that needs no more than `budget` bits, for each of n.
+    def _search(bits, budget, guess, slope, spare_enough=SPARE):
+        """The index of about the finest step with which each picture needs at most `budget` bits.
 
         The secant method with a bracket.
 
         Args:
-            bits: function of which of the n and their indices → how many bits they need.
-            samples: coefficients of each.
-            guess: indices to begin with.
+            bits: function of which pictures and their indices → how many bits they need.
+            guess, slope: for each picture, an index to begin with, and bits for an index.
             spare_enough: no finer step is sought where no more than so many bits are left.
 
         Returns:
             int [n]; `STEPS` where even the coarsest needs more.
         """
+        n = len(guess)
         fails, fits = np.full(n, -1), np.full(n, STEPS)
-        if guess is None:
-            guess = np.full(n, 256 * (5.7 - 1.45 * budget / samples))
-        slope = np.full(n, -samples * 0.65 / 256)  # bits for an index
         before, spares, good_enough = np.full(n, np.nan), np.zeros(n), np.zeros(n, bool)
         for attempt in range(40):
             open_ = np.flatnonzero((fits - fails > 1) & ~good_enough)
@@ -401,6 +399,11 @@ def _sample(picture):
     """A square from each tile that is so large, uint8 [m, SAMPLE, SAMPLE, 3]."""
     squares = [picture[tile][-SAMPLE:, -SAMPLE:] for tile in _tiles(*picture.shape[:2])]
     return np.stack([square for square in squares if square.shape[:2] == (SAMPLE, SAMPLE)])
+
+
+def _typical(n, budget, samples):
+    """Index and slope to begin a search with, for n pictures with so many bits for the samples."""
+    return np.full(n, 256 * (5.7 - 1.45 * budget / samples)), np.full(n, -samples * 0.65 / 256)
 
 
 def _budget(size):
