@@ -4,6 +4,7 @@ That is cheesecke's on Kaggle (https://github.com/kunalarora0930/steganography-d
 https://github.com/alexandremuzio/deep-steg, after Baluja (NeurIPS 2017).
 """
 
+import itertools
 import multiprocessing
 import os
 import platform
@@ -19,14 +20,14 @@ import numpy as np
 import pandas as pd
 import skimage
 from keras import layers, ops
-from PIL import Image
 from tqdm import tqdm
 
-from steglib import baselines, classic, metrics
+from steglib import baselines, classic, metrics, photos
 from steglib.codec import Codec, block_basis, expected_counts
+from steglib.codec_networks import exact_weights
 from steglib.codec_training import train_contexts
-from steglib.contexts import exact_weights
-from steglib.data import PairBatches, load_images
+from steglib.data import PairBatches
+from steglib.evaluation import ROUNDING_PSNR, evaluate
 from steglib.hider import Hider
 from steglib.models import load_model
 from steglib.residue import ResidueHider
@@ -37,6 +38,7 @@ PHOTOGRAPHS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina"),
     "immunohistochemistry",
 )
+PIECE = 300  # pixels a side: what the smallest photograph has
 LARGE = (3000, 4000)  # height and width: 12 megapixels
 
 
@@ -296,11 +298,16 @@ def _measure(model, direction, size, folder):
 
 
 def large_picture(size=LARGE, seed: int = 0) -> np.ndarray:
-    """A picture uint8 [h, w, 3]: 192 bundled photographs in rows, enlarged to be as smooth."""
-    photos = load_images("sample", "val").images
-    rows = photos[np.random.default_rng(seed).integers(len(photos), size=(12, 16))]
-    mosaic = Image.fromarray(np.block([[[photo] for photo in row] for row in rows]))
-    return np.asarray(mosaic.resize(size[::-1], Image.Resampling.LANCZOS))
+    """A collage uint8 [h, w, 3] of pieces of full-size photographs, as sharp as they are."""
+    random, sources = np.random.default_rng(seed), list(photographs().values())
+    picture = np.empty((*size, 3), np.uint8)
+    for top, left in itertools.product(range(0, size[0], PIECE), range(0, size[1], PIECE)):
+        place = picture[top : top + PIECE, left : left + PIECE]
+        source = sources[random.integers(len(sources))]
+        y, x = random.integers(0, np.array(source.shape[:2]) - PIECE, endpoint=True)
+        piece = source[y : y + PIECE, x : x + PIECE][:, :: random.choice([1, -1])]
+        place[:] = piece[: place.shape[0], : place.shape[1]]
+    return picture
 
 
 def _peak_memory():
@@ -316,6 +323,37 @@ def _peak_memory():
 def photographs() -> dict[str, np.ndarray]:
     """The colour photographs inside scikit-image, uint8 [h, w, 3], by name."""
     return {name: getattr(skimage.data, name)() for name in PHOTOGRAPHS}
+
+
+def photograph_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Cover and secret of one size: each photograph, and two collages of 6 megapixels, hides
+    the next larger one, scaled and cropped; the largest hides the one before it."""
+    pictures = photographs() | {
+        f"collage {seed}": large_picture((2000, 3000), seed) for seed in (1, 2)
+    }
+    names = sorted(pictures, key=lambda name: pictures[name].size)
+    return {
+        f"{secret} in {cover}": (
+            pictures[cover],
+            photos.fit_to(pictures[secret], *pictures[cover].shape[:2]),
+        )
+        for cover, secret in zip(names, [*names[1:], names[-2]], strict=True)
+    }
+
+
+def score_photographs(hiders) -> pd.DataFrame:
+    """PSNRs and SSIMs of `photograph_pairs`, after a PNG file, and their means.
+
+    Returns:
+        A row for each pair and one for the mean; columns by hider and score.
+    """
+    scores = []
+    for name, pair in tqdm(photograph_pairs().items(), desc="Photographs"):
+        found = evaluate(hiders, *(image[None] for image in pair), progress=False)
+        scores.append(found.filter(regex="model|psnr|ssim").assign(photographs=name))
+    table = pd.concat(scores).pivot_table(index="photographs", columns="model", sort=False)
+    table = table.clip(upper=ROUNDING_PSNR).swaplevel(axis=1).sort_index(axis=1)
+    return pd.concat([table, table.mean().to_frame("mean").T])
 
 
 def full_size(bases, formats=("jpeg", "webp", "avif", "jpeg2000")) -> pd.DataFrame:

@@ -159,9 +159,14 @@ def _load(model, **digits):
         return load_model(model, **{name: value for name, value in digits.items() if value})
 
 
+def _read(path):
+    with _without_chatter():
+        return photos.read_photo(path)
+
+
 @contextlib.contextmanager
 def _without_chatter():
-    """Drops what TensorFlow writes to stderr, below Python, while it starts."""
+    """Drops what TensorFlow, as it starts, and libtiff write to stderr, below Python."""
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
@@ -173,22 +178,23 @@ def _without_chatter():
 
 
 def _hide(options):
+    outputs = _outputs(options.covers, options)
     level = correction.LEVELS.index(options.protect)
     digits = {"base": options.base, "key": _key(options, twice=True), "level": level}
     if _load(options.model, **digits).same_size and options.size == "keep":
         raise ValueError(f"{options.model} hides secrets of the cover's size only.")
-    secret = photos.read_photo(options.secret)
+    secret = _read(options.secret)
     for note in secret.notes:
         print(f"{options.secret}: {note}")
     settings = options.model, digits, secret.image, options.size, options.keep_metadata
-    code = _each(_hide_one, options.covers, options, *settings)
+    code = _each(_hide_one, options.covers, outputs, options.force, *settings)
     if digits["key"] is None and not code:
         print("No key was given: anyone who has steglib can reveal the secret.")
     return code
 
 
 def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
-    hider, cover = _load(model, **digits), photos.read_photo(path)
+    hider, cover = _load(model, **digits), _read(path)
     if size == "cover":
         fitted = photos.fit_to(secret, *cover.image.shape[:2])
     else:
@@ -205,17 +211,17 @@ def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
 
 
 def _reveal(options):
-    key = _key(options)
+    outputs, key = _outputs(options.stegos, options), _key(options)
     _load(options.model, key=key)
-    return _each(_reveal_one, options.stegos, options, options.model, key)
+    return _each(_reveal_one, options.stegos, outputs, options.force, options.model, key)
 
 
 def _reveal_one(path, output, force, model, key):
-    hider, stego = _load(model, key=key), photos.read_photo(path).image
+    hider = _load(model, key=key)
     if isinstance(hider, ResidueHider):
         with _without_chatter():
             hider.codec.restorer  # noqa: B018, it is loaded here
-    revealed = hider.reveal(stego)
+    revealed = hider.reveal(_read(path).image)
     photos.write_photo(revealed, output, overwrite=force)
     return [f"{output}: {_size(revealed)}"]
 
@@ -224,8 +230,8 @@ def _size(image):
     return f"{image.shape[1]}×{image.shape[0]} pixels"
 
 
-def _each(work, paths, options, *settings) -> int:
-    """Does the work for every path, several at a time; one that fails does not stop the others."""
+def _outputs(paths, options):
+    """Where each path's output goes, if all of them can."""
     folder = options.output.is_dir() or len(paths) > 1
     outputs = [options.output / f"{path.stem}.png" if folder else options.output for path in paths]
     if twice := {output for output in outputs if outputs.count(output) > 1}:
@@ -234,7 +240,12 @@ def _each(work, paths, options, *settings) -> int:
         options.output.mkdir(exist_ok=True)
     for output in outputs:
         photos.check_output(output, options.force)
-    jobs = [(work, *both, options.force, *settings) for both in zip(paths, outputs, strict=True)]
+    return outputs
+
+
+def _each(work, paths, outputs, *settings) -> int:
+    """Does the work for every path, several at a time; one that fails does not stop the others."""
+    jobs = [(work, *both, *settings) for both in zip(paths, outputs, strict=True)]
     if len(jobs) == 1:
         print(*_try(*jobs[0]), sep="\n")
         return 0
@@ -282,7 +293,7 @@ def _inspect(options):
 
 
 def _describe(path, key):
-    photo = photos.read_photo(path)
+    photo = _read(path)
     image = photo.image
     yield f"{path}: {_size(image)}, {image.size / 3e6:.1f} megapixels"
     yield from (f"  {note}" for note in photo.notes)

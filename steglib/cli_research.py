@@ -73,7 +73,10 @@ def _add_benchmark(commands):
         "--large", action="store_true", help="also one picture of 12 megapixels: minutes"
     )
     parser.add_argument(
-        "--photographs", action="store_true", help="instead compare codecs on full-size ones"
+        "--photographs", action="store_true", help="instead score full-size photographs"
+    )
+    parser.add_argument(
+        "--codecs", action="store_true", help="instead compare codecs on them: most of an hour"
     )
     parser.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
@@ -87,6 +90,10 @@ def _benchmark(options):
     if options.learn:
         return _benchmark_learning(options)
     if options.photographs:
+        hiders = [load_model("residue", 5), load_model("classic")]
+        print(steglib.benchmark.score_photographs(hiders).round(2).to_string())
+        return
+    if options.codecs:
         print(steglib.benchmark.full_size((2, 3, 5)).round(2).to_string())
         return
     covers, secrets = steglib.load_pairs(

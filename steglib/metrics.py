@@ -4,16 +4,25 @@ import numpy as np
 
 SSIM_SIGMA = 1.5
 SSIM_RADIUS = 5  # the window is 11×11: 3.5 σ, rounded
+ROWS = 256
 _SSIM_C1, _SSIM_C2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
 
 
-def _errors(a, b) -> np.ndarray:
+def _mean(function, a, b) -> np.ndarray:
+    """Of a function of the errors of each image, some rows at a time: images may be huge."""
+    a, b = _check(a, b)
+    rows = range(0, a.shape[1], ROWS)
+    parts = (function(a[:, i : i + ROWS].astype(np.float64) - b[:, i : i + ROWS]) for i in rows)
+    return sum(part.sum(axis=(1, 2, 3)) for part in parts) / np.prod(a.shape[1:])
+
+
+def _check(a, b):
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape or a.ndim != 4:
         raise ValueError(
             f"Two batches [n, h, w, c] of one shape are compared, not {a.shape}, {b.shape}."
         )
-    return a.astype(np.float64) - b
+    return a, b
 
 
 def mse(a, b) -> np.ndarray:
@@ -28,7 +37,7 @@ def mse(a, b) -> np.ndarray:
     Raises:
         ValueError: the shapes differ or are no batches. So for all metrics here.
     """
-    return np.square(_errors(a, b)).mean(axis=(1, 2, 3))
+    return _mean(np.square, a, b)
 
 
 def rmse(a, b) -> np.ndarray:
@@ -38,7 +47,7 @@ def rmse(a, b) -> np.ndarray:
 
 def mae(a, b) -> np.ndarray:
     """Mean absolute error of each image, in grey levels; see `mse`."""
-    return np.abs(_errors(a, b)).mean(axis=(1, 2, 3))
+    return _mean(np.abs, a, b)
 
 
 def psnr(a, b) -> np.ndarray:
@@ -65,7 +74,7 @@ def ssim(a, b) -> np.ndarray:
     Raises:
         ValueError: as `mse`, and for images smaller than the window.
     """
-    _errors(a, b)
+    a, b = _check(a, b)
     if min(np.shape(a)[1:3]) < 2 * SSIM_RADIUS + 1:
         raise ValueError(f"SSIM needs sides of 11 pixels or more, not {np.shape(a)[1:3]}.")
     # A few images at a time: the intermediate arrays are large.

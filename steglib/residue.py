@@ -55,9 +55,8 @@ class ResidueHider(Hider):
         codes = self.codec.encode(secrets, room)
         options = {"base": self.base, "codec": payload.LEARNED, "size": secrets.shape[1:3]}
         options |= {"key": self.key, "level": self.level}
-        return np.stack(
-            [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
-        )
+        stegos = [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
+        return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
 
     def _reveal(self, stegos):
         found = [payload.extract(stego, self.key) for stego in stegos]

@@ -47,9 +47,9 @@ def build_dataset(output: Path, user: str) -> None:
 def add_packages(dataset: Path) -> None:
     """Puts in what Kaggle's image lacks, for its Python. Needs a network."""
     wanted = "--only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 --no-deps"
-    package = f"constriction=={version('constriction')}"
+    packages = [f"{name}=={version(name)}" for name in ("constriction", "reedsolo")]
     pip = [sys.executable, "-m", "pip", "install", "-q", *wanted.split()]
-    subprocess.run([*pip, "--target", dataset / "packages", package], check=True)
+    subprocess.run([*pip, "--target", dataset / "packages", *packages], check=True)
 
 
 def build_kernel(notebook: Path, output: Path, user: str) -> None:
