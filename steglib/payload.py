@@ -18,6 +18,7 @@ head's bytes lie evenly spread between them, so that no part of the image matter
 
 import enum
 import functools
+import itertools
 import math
 import struct
 import zlib
@@ -62,7 +63,7 @@ class Payload:
         size: the secret's height and width.
         sealed: whether with a key.
         level: of error correction, 0…3.
-        corrected: whether samples were damaged, and it helped.
+        corrected: whether data were damaged, and it helped.
     """
 
     data: bytes
@@ -140,19 +141,21 @@ def embed(
             f"{cover.shape[1]} pixels carries {max(0, most)}, after a head of "
             f"{8 * _head_size(sealed, level)} samples."
         )
+    length = len(data)
     codes = VERSION << 4 | level, (base - 1) << 4 | Format(codec)
-    header = HEADER.pack(MAGIC, *codes, len(data), height, width)
+    header = HEADER.pack(MAGIC, *codes, length, height, width)
     crc = zlib.crc32(data, zlib.crc32(header))
     head = preamble = header + crc.to_bytes(4, "big")
     seal = None
+    rng = np.random.default_rng(None if sealed else crc)
     if sealed:
         seal = _fresh_seal(key)
         head = seal.head + seal.mask(preamble)
         data = seal.encrypt(data, preamble)
     if level:
         head = correction.protect_head(head)
+        data += rng.bytes(most - length)
         data = correction.protect(data, _room(cover.size, base, sealed, level), level)
-    rng = np.random.default_rng(None if sealed else crc)
     samples = _in_order(cover.reshape(-1), level)
     stego, start = np.empty_like(samples), 8 * len(head)
     _write(samples[:start], head, 2, rng, stego[:start])
@@ -168,8 +171,17 @@ def extract(stego, key: bytes | None = None) -> Payload:
         PayloadError: it hides nothing, was hidden with another key, or without one, was written
             by another version, or is damaged.
     """
-    samples = _check_image(stego, "stego").reshape(-1)
-    head, protected = _find_head(samples)
+    samples, errors = _check_image(stego, "stego").reshape(-1), []
+    for head, protected in _heads(samples):
+        try:
+            return _open(samples, head, protected, key)
+        except PayloadError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _open(samples, head, protected, key):
+    """What lies behind a head, which had parity or not."""
     seal = None
     if head[:2] == MAGIC:
         if key is not None:
@@ -265,39 +277,51 @@ def _fresh_seal(key):
     return seal
 
 
+def _head_places(count):
+    """With error correction, where the 8 samples of each byte of the head begin, among `count`.
+
+    Anywhere in as many equal stretches: in a pattern, one column of the image might hold them all.
+    """
+    stretch = count // correction.HEAD
+    offsets = (zlib.crc32(bytes([i])) % (stretch - 7) for i in range(correction.HEAD))
+    return [i * stretch + offset for i, offset in enumerate(offsets)]
+
+
+def _runs(samples):
+    """Views of the samples, the head's in front: 255 times 8, then those between."""
+    places = _head_places(len(samples))
+    ends = itertools.pairwise([-8, *places, len(samples)])
+    return [samples[i : i + 8] for i in places] + [samples[i + 8 : j] for i, j in ends]
+
+
 def _in_order(samples, level):
-    """With error correction, the samples of the head first: 8 of each of its equal stretches."""
-    if not level:
-        return samples
-    stretch = len(samples) // correction.HEAD
-    parts = samples[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
-    rest = samples[stretch * correction.HEAD :]
-    return np.concatenate([parts[:, :8].reshape(-1), parts[:, 8:].reshape(-1), rest])
+    return np.concatenate(_runs(samples)) if level else samples
 
 
 def _in_place(samples, level):
     """The inverse of `_in_order`."""
     if not level:
         return samples
-    stretch, head = len(samples) // correction.HEAD, 8 * correction.HEAD
-    placed = np.empty_like(samples)
-    parts = placed[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
-    parts[:, :8] = samples[:head].reshape(-1, 8)
-    parts[:, 8:] = samples[head : stretch * correction.HEAD].reshape(correction.HEAD, -1)
-    placed[stretch * correction.HEAD :] = samples[stretch * correction.HEAD :]
+    placed, start = np.empty_like(samples), 0
+    for run in _runs(placed):
+        run[:] = samples[start : start + len(run)]
+        start += len(run)
     return placed
 
 
-def _find_head(samples):
-    """The head's bytes, without parity, and whether they had some."""
-    plain = _read(samples, 2, PREAMBLE + sealing.HEAD)
-    if len(samples) >= 8 * correction.HEAD:  # also where `plain` happens to begin as one
-        stretch = len(samples) // correction.HEAD
-        parts = samples[: stretch * correction.HEAD].reshape(correction.HEAD, stretch)
-        head = correction.correct_head(_read(parts[:, :8].reshape(-1), 2, correction.HEAD))
-        if head is not None:
-            return head, True
-    return plain.ljust(PREAMBLE + sealing.HEAD, b"\0"), False
+def _heads(samples):
+    """What may be the head's bytes, without parity, and whether they had some."""
+    plain = _read(samples, 2, PREAMBLE + sealing.HEAD).ljust(PREAMBLE + sealing.HEAD, b"\0")
+    if begins := plain[:3] == MAGIC + bytes([VERSION << 4]):  # else do not even try the slower way
+        yield plain, False
+    protected = None
+    if len(samples) >= 8 * correction.HEAD:
+        protected = np.concatenate(_runs(samples)[: correction.HEAD])
+        protected = correction.correct_head(_read(protected, 2, correction.HEAD))
+    if protected is not None:
+        yield protected, True
+    elif not begins:
+        yield plain, False
 
 
 def _bits(digits, base):

@@ -25,6 +25,9 @@ def test_classic_models(name):
     assert load_model(WEIGHTS / f"{name}.keras").name == name
     with pytest.raises(ValueError, match=f"{name} does not write digits"):
         load_model(name, base=5)
+    for option in ({"key": b"key"}, {"level": 1}):
+        with pytest.raises(ValueError, match="no key, no protection"):
+            load_model(name, **option)
 
 
 def test_residue_model():
@@ -32,6 +35,13 @@ def test_residue_model():
     assert isinstance(hider, ResidueHider) and hider.base == 5 and hider.name == "residue, base 5"
     assert load_model("residue", 2).name == load_model("residue", base=2).name == "residue, base 2"
     assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
+    assert load_model("residue").key is None and load_model("residue").level == 0
+    hider = load_model("residue", base=3, key=b"key", level=2)
+    assert (hider.base, hider.key, hider.level) == (3, b"key", 2)
+    with pytest.raises(ValueError, match="level must lie in 0…3, not 4"):
+        load_model("residue", level=4)
+    with pytest.raises(TypeError, match="protect"):
+        load_model("residue", protect=2)
     for base in (0, 1, 17):
         with pytest.raises(ValueError, match=f"2…16, not {base}"):
             load_model("residue", base=base)

@@ -13,6 +13,7 @@ from steglib.residue import ResidueHider
 VECTORS = Path(__file__).with_name("vectors")
 sys.path.append(str(VECTORS))
 
+from make_vectors import VECTORS as OPTIONS  # noqa: E402
 from make_vectors import digests  # noqa: E402
 
 
@@ -126,13 +127,69 @@ def test_what_reveals_nothing(hider, pairs, stegos):
             hider.reveal(image)
 
 
+@pytest.mark.parametrize("key, level", [(b"key", 0), (None, 2), (b"key", 3)])
+def test_key_and_level(quick_scrypt, hider, pairs, stegos, key, level):
+    covers, secrets = (images[:2] for images in pairs)
+    other = ResidueHider(hider.codec, 5, key=key, level=level)
+    assert other.capacity(covers.shape[1:]) < hider.capacity(covers.shape[1:])
+    file = io.BytesIO()
+    Image.fromarray(other.hide(covers[0], secrets[0])).save(file, "PNG")
+    stego = np.array(Image.open(file))
+    found = payload.extract(stego, key)
+    assert found.sealed == (key is not None) and found.level == level
+    assert len(found.data) <= other.capacity(stego.shape)
+    revealed = other.reveal(stego)
+    assert metrics.psnr(secrets[:1], revealed[None])[0] > (22 if level else 32)
+    assert metrics.psnr(secrets, other.reveal(other.hide(covers, secrets))).min() > 22
+    if level:
+        stego[30:33, 30:33] = 0
+        assert np.array_equal(other.reveal(stego), revealed)
+        assert payload.extract(stego, key).corrected
+    for reader, message in (
+        (hider, "needs a key|needs its key"),
+        (ResidueHider(hider.codec, key=b"Key"), "The key is wrong"),
+    ):
+        if key:
+            with pytest.raises(PayloadError, match=message):
+                reader.reveal(stego)
+    anyone = ResidueHider(hider.codec, 2, key=key)  # reveals any level, as any base
+    assert np.array_equal(anyone.reveal(stego), revealed)
+    if key:
+        with pytest.raises(PayloadError, match="hidden without a key"):
+            other.reveal(stegos[0])
+    else:
+        assert other.reveal(stegos).shape == stegos.shape
+
+
+def test_wrong_levels_are_refused(hider):
+    for level in (-1, 4, 1.5, None):
+        with pytest.raises(ValueError, match=f"level must lie in 0…3, not {level}"):
+            ResidueHider(hider.codec, level=level)
+
+
 def test_secrets_of_several_sizes_are_refused(hider, pairs, stegos):
     small = hider.hide(pairs[0][0], pairs[1][0, :20])
     with pytest.raises(ValueError, match=r"several sizes: \[\(20, 64\), \(64, 64\)\]"):
         hider.reveal(np.stack([stegos[0], small]))
 
 
-def test_vector(hider, run_python, tmp_path):
+@pytest.mark.parametrize("name", OPTIONS)
+def test_vectors_of_today(hider, name):
+    """Tomorrow's version reveals them: with and without key and error correction."""
+    stego = np.array(Image.open(VECTORS / f"{name}.png"))
+    key, level = OPTIONS[name].get("key"), OPTIONS[name].get("level", 0)
+    wanted = json.loads((VECTORS / f"{name}.json").read_text())
+    assert digests(hider.codec, stego, key) == wanted
+    found = payload.extract(stego, key)
+    assert (found.base, found.codec, found.size) == (5, payload.LEARNED, (41, 57))
+    assert (found.sealed, found.level, found.corrected) == (key is not None, level, False)
+    if level:
+        stego[20:22, 5:25] ^= 1
+        assert digests(hider.codec, stego, key) == wanted
+        assert payload.extract(stego, key).corrected
+
+
+def test_vector_on_another_backend(hider, run_python, tmp_path):
     """A file of format 1 reveals on every machine, on every backend."""
     stego = np.asarray(Image.open(VECTORS / "residue_v1.png"))
     wanted = json.loads((VECTORS / "residue_v1.json").read_text())

@@ -1,7 +1,12 @@
-"""Writes the test vector anew, for a new format or weights: python tests/vectors/make_vectors.py"""
+"""Writes the test vectors that are missing: python tests/vectors/make_vectors.py [NAME ...]
+
+Named ones are written anew, as for a new format or weights. Sealed ones are random: no two runs
+write the same file.
+"""
 
 import hashlib
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +16,17 @@ from steglib import load_images, load_model, payload
 from steglib.codec import _blocks, _open
 
 HERE = Path(__file__).parent
+VECTORS = {
+    "residue_v1": {},
+    "sealed_v1": {"key": b"correct horse"},
+    "protected_v1": {"level": 1},
+    "sealed_protected_v1": {"key": b"correct horse", "level": 2},
+}
 
 
-def digests(codec, stego) -> dict[str, str]:
+def digests(codec, stego, key=None) -> dict[str, str]:
     """SHA-256 of the bytes in a stego image, and of the integers in these: no float in between."""
-    found = payload.extract(stego)
+    found = payload.extract(stego, key)
     index, coder = _open(found.data)
     values = codec._read([coder], np.array([index]), *_blocks(*found.size)).astype("<i2")
     return {
@@ -26,7 +37,14 @@ def digests(codec, stego) -> dict[str, str]:
 
 if __name__ == "__main__":
     images = load_images("sample", "val").images
-    hider = load_model("residue")
-    stego = hider.hide(images[5, 8:56, 12:52], images[40, 9:50, 3:60])
-    Image.fromarray(stego).save(HERE / "residue_v1.png")
-    (HERE / "residue_v1.json").write_text(json.dumps(digests(hider.codec, stego), indent=2) + "\n")
+    for name, options in VECTORS.items():
+        path = HERE / f"{name}.png"
+        if name in sys.argv[1:] or not path.exists():
+            hider = load_model("residue", **options)
+            cover = images[5, 8:56, 12:52]
+            if hider.level:
+                cover = np.hstack(images[5:7])[:, :96]  # has more than 16 code words
+            stego = hider.hide(cover, images[40, 9:50, 3:60])
+            Image.fromarray(stego).save(path)
+            text = json.dumps(digests(hider.codec, stego, hider.key), indent=2)
+            path.with_suffix(".json").write_text(text + "\n")
