@@ -161,6 +161,8 @@ class Codec:
             ValueError: not even the coarsest code is so short.
         """
         sides = pictures.shape[1:3]
+        if self.least * math.prod(_blocks(*sides)) > 8 * size:  # no need to try
+            _check_fits(np.array([STEPS]), pictures, size)
         if len(list(_tiles(*sides))) > FEW_TILES and min(sides) >= SAMPLE:
             return [self._encode_large(picture, size) for picture in pictures]
         parts = _parts(len(pictures), *sides)

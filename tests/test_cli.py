@@ -1,50 +1,10 @@
 import json
 
-import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
 
-from steglib import cli, load_images, load_model, load_pairs, metrics
+from steglib import cli_research, codec_training, load_images, load_model, load_pairs, metrics
 from steglib.cli import main
-
-
-@pytest.fixture
-def photos(tmp_path, pairs):
-    files = tmp_path / "cover.png", tmp_path / "secret.png"
-    for file, images in zip(files, pairs, strict=True):
-        Image.fromarray(images[0]).save(file)
-    return files
-
-
-def test_hide_and_reveal(photos, tmp_path, pairs, run_python):
-    stego, revealed = tmp_path / "stego.png", tmp_path / "revealed.png"
-    for command in (["hide", *photos, "-o", stego], ["reveal", stego, "-o", revealed]):
-        done = run_python("-m", "steglib", *command)
-        assert done.returncode == 0, done.stderr
-    hider = load_model("classic")
-    expected = hider.hide(pairs[0][0], pairs[1][0])
-    assert np.array_equal(np.asarray(Image.open(stego)), expected)
-    assert np.array_equal(np.asarray(Image.open(revealed)), hider.reveal(expected))
-    assert metrics.psnr(pairs[1][:1], np.asarray(Image.open(revealed))[None])[0] > 30
-
-
-def test_mistakes_are_one_line_and_exit_code_2(photos, tmp_path, capsys):
-    cover, secret = map(str, photos)
-    small = tmp_path / "small.png"
-    Image.new("RGB", (32, 32)).save(small)
-    stego = str(tmp_path / "stego.png")
-    mistakes = {
-        "same shape": ["hide", cover, str(small), "-o", stego],
-        "must end in .png": ["hide", cover, secret, "-o", str(tmp_path / "stego.jpg")],
-        "missing.png": ["hide", "missing.png", secret, "-o", stego],
-        "no weights 'nothing'": ["reveal", cover, "-o", stego, "--model", "nothing"],
-    }
-    for message, arguments in mistakes.items():
-        assert main(arguments) == 2
-        error = capsys.readouterr().err
-        assert message in error and error.count("\n") == 1
-    assert not list(tmp_path.glob("stego*"))
 
 
 def test_evaluate_prints_the_table(home, tmp_path, capsys):
@@ -72,7 +32,7 @@ def test_ship_writes_weights_and_their_card(home, tmp_path, monkeypatch):
     options = ["--images", "24", "--held-out", "8", "--epochs", "2", "--batch-size", "8"]
     options += ["--width", "16", "--hidden", "8", "--seed", "7"]
     assert main(["train", "--name", "mine", *options]) == 0
-    monkeypatch.setattr(cli, "WEIGHTS", tmp_path)
+    monkeypatch.setattr(cli_research, "WEIGHTS", tmp_path)
     assert main(["ship", "mine", "--pairs", "4", "--note", "a trial"]) == 0
     card = json.loads((tmp_path / "mine.json").read_text())
     assert card["seed"] == 7 and card["note"] == "a trial"
@@ -96,7 +56,7 @@ def test_train_codec_writes_weights_and_their_card(home, tmp_path, monkeypatch):
         asked.append((len(images), *steps, options["seed"]))
         return load_model("residue").codec
 
-    monkeypatch.setattr(cli, "learn_codec", learn)
+    monkeypatch.setattr(codec_training, "learn_codec", learn)
     path = tmp_path / "new" / "mine.npz"
     options = ["--context-steps", "7", "--restorer-steps", "3", "--seed", "5", "--pairs", "4"]
     assert main(["train-codec", *options, "-o", str(path)]) == 0
