@@ -12,7 +12,7 @@ HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
 .PHONY: run sweep test lint train notebooks sample kaggle lab clean
 
-## run the six notebooks in order: PARAMS=quick or full, DATA=<folder>
+## run the seven notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
 

@@ -32,11 +32,10 @@ def run(params: str, data: str | None, output: Path) -> None:
     (output / "notebooks").mkdir(parents=True, exist_ok=True)
     for name, values in load_params(params).items():
         print(f"{name} …", flush=True)
-        values = values | ({"data": data} if data else {})
-        target = output / "notebooks" / f"{name}.ipynb"
-        papermill.execute_notebook(
-            HERE / f"{name}.ipynb", target, values, cwd=HERE, kernel_name="python3"
-        )
+        source, target = HERE / f"{name}.ipynb", output / "notebooks" / f"{name}.ipynb"
+        if data and "data" in papermill.inspect_notebook(source):
+            values = values | {"data": data}
+        papermill.execute_notebook(source, target, values, cwd=HERE, kernel_name="python3")
 
 
 def main() -> None:

@@ -309,6 +309,36 @@ def show_pair(cover, secret, stego, revealed):
     return figure
 
 
+def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
+    """Cover, stego image, their difference; below, secret, revealed image, their difference.
+
+    Cover and secret may differ in size.
+
+    Args:
+        cover, secret, stego, revealed: uint8 [h, w, 3].
+        magnify: differences are shown times this, around mid-grey.
+    """
+    rows = (("cover", cover, "stego", stego), ("secret", secret, "revealed", revealed))
+    heights = [4 * min(1, image.shape[0] / image.shape[1]) for image in (cover, secret)]
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12, sum(heights) + 0.8), gridspec_kw={"height_ratios": heights}
+    )
+    for row, (before, wanted, after, image) in zip(axes, rows, strict=True):
+        psnr = metrics.psnr(wanted[None], image[None])[0]
+        step = -(-max(wanted.shape) // 1000)  # more pixels than that nobody sees here
+        wanted, image = wanted[::step, ::step], image[::step, ::step]
+        quality = "exact" if np.isinf(psnr) else f"PSNR {psnr:.1f} dB"
+        titles = [before, f"{after}, {quality}", f"difference ×{magnify:g}"]
+        shown = [wanted, image, magnified(image, wanted, magnify)]
+        # Scaled down smoothly, a noisy difference would look smaller than it is.
+        ways = ["auto", "auto", "nearest"]
+        for axis, title, picture, way in zip(row, titles, shown, ways, strict=True):
+            axis.imshow(picture, interpolation=way)
+            axis.set_title(title, fontsize=11)
+            axis.axis("off")
+    return figure
+
+
 def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
     """Lines or points by label: (x, y) or (x, y, matplotlib's format, such as "o")."""
     figure, axis = plt.subplots(figsize=(7, 3.6))
