@@ -22,7 +22,7 @@ sweep: $(HERE)
 
 ## the whole test suite, notebooks included
 test: $(HERE)
-	$(BIN) -m pytest $(ARGS)
+	$(BIN) -m pytest -n 2 --dist loadfile $(ARGS)
 
 ## ruff, notebooks included
 lint: $(HERE)

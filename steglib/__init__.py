@@ -1,4 +1,4 @@
-"""Hides a colour image in another one of the same size, gets it back, and measures both."""
+"""Hides a colour image in another one, gets it back, and measures both."""
 
 import os
 

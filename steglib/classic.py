@@ -13,9 +13,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 from PIL import Image
-from tqdm import tqdm
 
-from steglib.hider import Hider
+from steglib.hider import Hider, bar
 from steglib.layers import (
     FitRange,
     RoundTo8Bit,
@@ -204,13 +203,17 @@ class ClassicHider(Hider):
 
     def _hide(self, covers, secrets):
         h, w = (side // BLOCK * BLOCK for side in covers.shape[1:3])
-        stegos = covers.copy()
-        stegos[:, :h, :w] = _apply(self.encoder, covers[:, :h, :w], _resize(secrets, h, w))
+        stegos, secrets = covers.copy(), _resize(secrets, h, w)
+        _apply(self.encoder, stegos[:, :h, :w], covers[:, :h, :w], secrets)
         return stegos
 
     def _reveal(self, stegos):
+        shape = stegos.shape[1:3]
         h, w = (side // BLOCK * BLOCK for side in stegos.shape[1:3])
-        return _resize(_apply(self.decoder, stegos[:, :h, :w]), *stegos.shape[1:3])
+        stegos = stegos[:, :h, :w]
+        secrets = np.empty_like(stegos)
+        _apply(self.decoder, secrets, stegos)
+        return _resize(secrets, *shape)
 
 
 def _resize(images, h, w):
@@ -220,17 +223,16 @@ def _resize(images, h, w):
     return np.stack([np.asarray(image) for image in scaled])
 
 
-def _apply(model, *batches):
-    """The model's grey levels uint8, in tiles: with their margins, these give what the whole would.
+def _apply(model, results, *batches):
+    """Fills in the model's grey levels, in tiles: with their margins, these are as of the whole.
 
     Without `predict`, which compiles anew for every size.
     """
-    results = np.empty_like(batches[0])
     n, h, w, _ = results.shape
     at_once = max(1, TILE * TILE // (h * w))
     margin = BLOCK * sum(layer.kernel_size == (3, 3) for layer in _convolutions(model))
     corners = list(itertools.product(range(0, h, TILE), range(0, w, TILE)))
-    for top, left in tqdm(corners, model.name, leave=False, delay=1, disable=None):
+    for top, left in bar(corners, model.name):
         y, x = max(0, top - margin), max(0, left - margin)
         for start in range(0, n, at_once):
             part = slice(start, start + at_once)
@@ -238,7 +240,6 @@ def _apply(model, *batches):
             pixels = ops.convert_to_numpy(model(inputs if len(inputs) > 1 else inputs[0]))
             inner = pixels[:, top - y :, left - x :][:, :TILE, :TILE]
             results[part, top : top + TILE, left : left + TILE] = np.clip(np.rint(inner), 0, 255)
-    return results
 
 
 def _convolutions(model):

@@ -5,13 +5,16 @@ import contextlib
 import functools
 import getpass
 import os
+import signal
 import sys
+import threading
 import unicodedata
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 from pathlib import Path
 
-from steglib import cli_research, codec, correction, metrics, payload, photos
+from steglib import cli_research, codec, correction, hider, metrics, payload, photos
 from steglib.models import load_card, load_model
 from steglib.residue import ResidueHider
 
@@ -39,6 +42,7 @@ exit codes: 0 done · 2 a file or an option cannot be used · 3 nothing to revea
 picture, a wrong key, or changed since · 130 interrupted. Nothing incomplete is ever written.
 """
 
+PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.5 GB
 ERRORS = OSError, ValueError, FloatingPointError, MemoryError
 
 
@@ -51,6 +55,11 @@ def main(arguments: list[str] | None = None) -> int:
     _add_inspect(commands)
     cli_research.add_commands(commands)
     options = parser.parse_args(arguments)
+    for output in (sys.stdout, sys.stderr):
+        if hasattr(output, "reconfigure"):  # a name that it cannot print must not stop the work
+            output.reconfigure(errors="backslashreplace")
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cleaning up
     try:
         return options.run(options) or 0
     except ERRORS as error:
@@ -132,7 +141,11 @@ def _add_output(parser, text):
 
 def _add_key(parser):
     keys = parser.add_mutually_exclusive_group()
-    keys.add_argument("--key-file", type=Path, help="its content, without a last line break")
+    keys.add_argument(
+        "--key-file",
+        type=Path,
+        help="a file whose bytes are the key, without line breaks at its end",
+    )
     keys.add_argument("--key-prompt", action="store_true", help="ask for a pass phrase")
 
 
@@ -141,8 +154,12 @@ def _key(options, twice=False) -> bytes | None:
     if options.key_file:
         key = options.key_file.read_bytes().rstrip(b"\r\n")
     elif options.key_prompt:
-        phrase = getpass.getpass("Pass phrase: ")
-        if twice and getpass.getpass("Once more: ") != phrase:
+        try:
+            phrase = getpass.getpass("Pass phrase: ")
+            again = getpass.getpass("Once more: ") if twice else phrase
+        except EOFError as error:
+            raise ValueError("Nobody answers the prompt: use --key-file.") from error
+        if again != phrase:
             raise ValueError("The two pass phrases differ: nothing was hidden.")
         key = unicodedata.normalize("NFC", phrase).encode()
     else:
@@ -155,8 +172,14 @@ def _key(options, twice=False) -> bytes | None:
 @functools.cache
 def _load(model, **digits):
     """A hider; `digits` that are not given are left to it."""
+    given = {name: value for name, value in digits.items() if value is not None}
     with _without_chatter():
-        return load_model(model, **{name: value for name, value in digits.items() if value})
+        return load_model(model, **given)
+
+
+@functools.lru_cache(1)
+def _read_secret(path):
+    return _read(path)
 
 
 def _read(path):
@@ -179,22 +202,24 @@ def _without_chatter():
 
 def _hide(options):
     outputs = _outputs(options.covers, options)
-    level = correction.LEVELS.index(options.protect)
+    level = correction.LEVELS.index(options.protect) or None
     digits = {"base": options.base, "key": _key(options, twice=True), "level": level}
-    if _load(options.model, **digits).same_size and options.size == "keep":
+    model, secret = _load(options.model, **digits), _read_secret(options.secret)
+    if model.same_size and options.size == "keep":
         raise ValueError(f"{options.model} hides secrets of the cover's size only.")
-    secret = _read(options.secret)
+    if min(secret.image.shape[:2]) < model.min_side:
+        raise ValueError(f"{options.secret} is too small to be hidden: enlarge it to 8×8 pixels.")
     for note in secret.notes:
         print(f"{options.secret}: {note}")
-    settings = options.model, digits, secret.image, options.size, options.keep_metadata
+    settings = options.model, digits, options.secret, options.size, options.keep_metadata
     code = _each(_hide_one, options.covers, outputs, options.force, *settings)
-    if digits["key"] is None and not code:
+    if digits["key"] is None:
         print("No key was given: anyone who has steglib can reveal the secret.")
     return code
 
 
 def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
-    hider, cover = _load(model, **digits), _read(path)
+    hider, cover, secret = _load(model, **digits), _read(path), _read_secret(secret).image
     if size == "cover":
         fitted = photos.fit_to(secret, *cover.image.shape[:2])
     else:
@@ -204,8 +229,9 @@ def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
     photos.write_photo(stego, output, overwrite=force, exif=exif)
     said = [f"{path}: {note}" for note in cover.notes]
     if fitted.shape != secret.shape:
+        done = "scaled and cropped" if hider.same_size or size else "scaled"
         way = "" if hider.same_size or size else " (--size keep prevents that)"
-        said.append(f"{output}: the secret was scaled to {_size(fitted)}{way}")
+        said.append(f"{output}: the secret was {done} to {_size(fitted)}{way}")
     psnr = metrics.psnr(cover.image[None], stego[None])[0]
     return [*said, f"{output}: {_size(stego)}, cover PSNR {psnr:.1f} dB"]
 
@@ -217,13 +243,18 @@ def _reveal(options):
 
 
 def _reveal_one(path, output, force, model, key):
-    hider = _load(model, key=key)
+    hider, image, corrected = _load(model, key=key), _read(path).image, False
     if isinstance(hider, ResidueHider):
+        found = hider.extract(image)
+        corrected, image = found.corrected, None  # a huge one's memory is needed now
         with _without_chatter():
             hider.codec.restorer  # noqa: B018, it is loaded here
-    revealed = hider.reveal(_read(path).image)
+        (revealed,) = hider.decode([found])
+    else:
+        revealed = hider.reveal(image)
     photos.write_photo(revealed, output, overwrite=force)
-    return [f"{output}: {_size(revealed)}"]
+    damage = ", damaged, but corrected" if corrected else ""
+    return [f"{output}: {_size(revealed)}{damage}"]
 
 
 def _size(image):
@@ -232,14 +263,20 @@ def _size(image):
 
 def _outputs(paths, options):
     """Where each path's output goes, if all of them can."""
-    folder = options.output.is_dir() or len(paths) > 1
-    outputs = [options.output / f"{path.stem}.png" if folder else options.output for path in paths]
-    if twice := {output for output in outputs if outputs.count(output) > 1}:
-        raise ValueError(f"{min(twice)} would be written more than once: rename some files.")
-    if len(paths) > 1:
-        options.output.mkdir(exist_ok=True)
+    target, several = options.output, len(paths) > 1
+    folder = target.is_dir() or several or not target.suffix
+    if several and (target.suffix or target.is_file()) and not target.is_dir():
+        raise ValueError(f"{target} must be a folder: there are {len(paths)} files.")
+    if folder:
+        target.mkdir(exist_ok=True)
+    outputs = [target / f"{path.stem}.png" if folder else target for path in paths]
+    names = [str(output).casefold() for output in outputs]  # on some disks, A.png is a.png
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{twice[0]} would be written more than once: rename some files.")
     for output in outputs:
         photos.check_output(output, options.force)
+        if any(path.exists() and output.exists() and path.samefile(output) for path in paths):
+            raise ValueError(f"{output} is to be read: write to another file or folder.")
     return outputs
 
 
@@ -250,15 +287,15 @@ def _each(work, paths, outputs, *settings) -> int:
         print(*_try(*jobs[0]), sep="\n")
         return 0
     code = 0
-    processes = min(len(jobs), os.cpu_count() or 1)
+    processes = min(len(jobs), os.cpu_count() or 1, PROCESSES)
     with ProcessPoolExecutor(processes, get_context("spawn"), _be_modest) as pool:
         try:
             for job in [pool.submit(_try, *job) for job in jobs]:
                 try:
                     print(*job.result(), sep="\n", flush=True)
-                except ERRORS as error:
+                except (*ERRORS, BrokenProcessPool) as error:
                     code = max(code, _report(error))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit):
             pool.shutdown(cancel_futures=True)
             raise
     return code
@@ -266,8 +303,7 @@ def _each(work, paths, outputs, *settings) -> int:
 
 def _be_modest():
     """For one of several processes: one thread, no progress bars."""
-    codec.THREADS = 1
-    os.environ["TQDM_DISABLE"] = "1"
+    codec.THREADS, hider.BARS = 1, False
 
 
 def _try(work, path, output, *settings):
@@ -280,6 +316,8 @@ def _try(work, path, output, *settings):
         raise payload.PayloadError(f"{path}: {error}") from error
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    except MemoryError as error:
+        raise ValueError(f"{path} needs more memory than there is: scale it down.") from error
 
 
 def _inspect(options):
@@ -295,7 +333,7 @@ def _inspect(options):
 def _describe(path, key):
     photo = _read(path)
     image = photo.image
-    yield f"{path}: {_size(image)}, {image.size / 3e6:.1f} megapixels"
+    yield f"{path}: {photo.format}, {_size(image)}, {image.size / 3e6:.1f} megapixels"
     yield from (f"  {note}" for note in photo.notes)
     try:
         found = payload.extract(image, key)
@@ -308,11 +346,14 @@ def _describe(path, key):
         facts += [f"protection {correction.LEVELS[found.level]}"]
         facts += ["damaged, but corrected"] * found.corrected
         yield f"  It hides a picture ({found.codec.name.lower()}): {', '.join(facts)}"
-    yield "  As a cover, without a key and protection, for a secret of the same size:"
+    if min(image.shape[:2]) < ResidueHider.min_side:
+        yield "  It is too small to be a cover."
+        return
+    yield f"  As a cover, {'with' if key else 'without'} a key, for a secret of the same size:"
     yield "    base     payload   bits a pixel   cover PSNR   secret PSNR*"
     for name, scores in load_card("residue")["scores"].items():
         base = int(name.split()[-1])
-        room = payload.capacity(image.shape, base)
+        room = payload.capacity(image.shape, base, key is not None)
         psnr = payload.expected_psnr(base, image)
         yield (
             f"    {base:4} {room / 1000:8.1f} kB {8 * room * 3 / image.size:14.2f} "

@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 from constriction import stream
 from threadpoolctl import threadpool_limits
-from tqdm import tqdm
 
 from steglib.contexts import SCALES, STARTS, Exact, exact_layers, walk
+from steglib.hider import bar
 
 BLOCK = 8
 TILE = 512  # pixels a side: nothing crosses a tile's border, so that memory stays bounded
@@ -183,7 +183,7 @@ class Codec:
             for part in _parts(*pictures.shape[:3]):
                 indices, coders = zip(*(_open(code) for code in codes[part]), strict=True)
                 indices, waiting, left = np.array(indices), None, math.prod(_blocks(height, width))
-                for tile in _bar(tiles, "decoding"):
+                for tile in bar(tiles, "decoding"):
                     self._check_enough(codes[part], coders, left)
                     place = pictures[part, *tile]
                     left -= math.prod(_blocks(*place.shape[1:3]))
@@ -205,7 +205,7 @@ class Codec:
         batches = [tiles[start : start + THREADS] for start in range(0, len(tiles), THREADS)]
         # NumPy's own threads would only wait for each other.
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
-            for batch in _bar(batches, "coding"):
+            for batch in bar(batches, "coding"):
                 for found in pool.map(quantise, batch):
                     yield from found
 
@@ -238,7 +238,7 @@ class Codec:
         share, budget = sample.size / picture.size, 8 * size
 
         def sample_bits(_, index):
-            return self._bits(sample, np.repeat(index, len(sample))).sum(keepdims=True)
+            return self._bits(sample, index)
 
         def code_bits(_, index):
             (codes[int(index[0])],) = self._write(picture[None], index)
@@ -383,10 +383,6 @@ class Codec:
         return residuals
 
 
-def _bar(parts, title):
-    return tqdm(parts, title, leave=False, delay=1, disable=None)  # for who waits at a terminal
-
-
 def _blocks(height, width):
     return -(-height // BLOCK), -(-width // BLOCK)
 
@@ -398,9 +394,13 @@ def _tiles(height, width):
 
 
 def _sample(picture):
-    """A square from each tile that is so large, uint8 [m, SAMPLE, SAMPLE, 3]."""
+    """A square from each tile that is so large, as one picture uint8 [1, h, TILE, 3]."""
     squares = [picture[tile][-SAMPLE:, -SAMPLE:] for tile in _tiles(*picture.shape[:2])]
-    return np.stack([square for square in squares if square.shape[:2] == (SAMPLE, SAMPLE)])
+    squares = [square for square in squares if square.shape[:2] == (SAMPLE, SAMPLE)]
+    columns = TILE // SAMPLE
+    rows = -(-len(squares) // columns)
+    filled = np.resize(squares, (rows, columns, SAMPLE, SAMPLE, 3))  # the last row with the first
+    return filled.swapaxes(1, 2).reshape(1, rows * SAMPLE, TILE, 3)
 
 
 def _typical(n, budget, samples):
@@ -423,7 +423,10 @@ def _parts(n, height, width):
 def _check_fits(indices, pictures, size):
     if (indices >= STEPS).any():
         h, w = pictures.shape[1:3]
-        raise ValueError(f"A picture of {h} × {w} pixels does not fit {size} bytes.")
+        raise ValueError(
+            f"A picture of {h} × {w} pixels does not fit {size} bytes: "
+            "scale it down, or choose a larger cover or base."
+        )
 
 
 def _open(code):

@@ -12,6 +12,8 @@ import zlib
 import numpy as np
 from reedsolo import ReedSolomonError, RSCodec
 
+from steglib.hider import bar
+
 LEVELS = ("none", "low", "medium", "high")
 PARITY = 0, 1 / 8, 1 / 4, 1 / 2  # of all bytes; half as many wrong ones can be corrected
 LONGEST = 255  # bytes in a code word
@@ -42,7 +44,7 @@ def protect(data: bytes, room: int, level: int) -> bytes:
     words, rows, parity = grid(room, level)
     data = np.frombuffer(data.ljust(words * rows, b"\0"), np.uint8).reshape(rows, words)
     codec, aligned = RSCodec(parity), _roll(data, -1)
-    found = [codec.encode(aligned[:, i].tobytes())[rows:] for i in range(words)]
+    found = [codec.encode(aligned[:, i].tobytes())[rows:] for i in bar(range(words), "protecting")]
     found = np.frombuffer(b"".join(found), np.uint8).reshape(words, parity).T
     return data.tobytes() + _roll(found, 1, rows).tobytes()
 
@@ -52,7 +54,7 @@ def correct(protected: bytes, room: int, level: int) -> bytes:
     words, rows, parity = grid(room, level)
     protected = np.frombuffer(protected, np.uint8).reshape(rows + parity, words)
     codec, aligned = RSCodec(parity), _roll(protected, -1)
-    for i in range(words):
+    for i in bar(range(words), "correcting"):
         with contextlib.suppress(ReedSolomonError):  # a checksum will tell
             aligned[:rows, i] = np.frombuffer(codec.decode(aligned[:, i].tobytes())[0], np.uint8)
     return _roll(aligned[:rows], 1).tobytes()

@@ -1,8 +1,11 @@
 """What every hider is: two methods on 8-bit images."""
 
 import numpy as np
+from tqdm import tqdm
 
 from steglib import photos
+
+BARS = True  # for who waits at a terminal
 
 
 def check_images(images, name: str) -> np.ndarray:
@@ -22,6 +25,11 @@ def check_images(images, name: str) -> np.ndarray:
             f"{name} must have the shape [h, w, 3] or [n, h, w, 3], not {list(images.shape)}."
         )
     return images[None] if images.ndim == 3 else images
+
+
+def bar(parts, title: str):
+    """Goes through `parts`; a progress bar appears at a terminal if that takes long."""
+    return tqdm(parts, title, leave=False, delay=1, disable=None if BARS else True)
 
 
 class Hider:

@@ -1,5 +1,6 @@
 """The trained hiders that come with the package, or out of a training."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -29,12 +30,23 @@ def load_model(name: str | Path = "classic", base: int | None = None, **options)
     if path is None or not path.is_file():
         raise ValueError(f"There are no weights {str(name)!r}. Shipped: {', '.join(shipped)}.")
     if path.suffix == ".npz":
-        return ResidueHider(Codec.load(path), 5 if base is None else base, path.stem, **options)
+        with _reading(path):
+            codec = Codec.load(path)
+        return ResidueHider(codec, 5 if base is None else base, path.stem, **options)
     if base is not None or options:
         raise ValueError(f"{name} does not write digits: it has no base, no key, no protection.")
     from steglib.classic import load_classic  # only now: Keras takes seconds to load
 
-    return load_classic(path)
+    with _reading(path):
+        return load_classic(path)
+
+
+@contextlib.contextmanager
+def _reading(path):
+    try:
+        yield
+    except Exception as error:  # of any kind: zip, HDF5, JSON, a missing layer
+        raise ValueError(f"{path} holds no model that can be loaded.") from error
 
 
 def load_card(name: str) -> dict:

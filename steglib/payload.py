@@ -13,7 +13,7 @@ https://doi.org/10.1109/18.923725). Samples count in the order of rows, columns,
 - All other digits are pseudo-random, or zeros where a key masks all digits.
 
 With error correction, head and data have parity (`correction`), the data fill all room, and the
-head's bytes lie evenly spread between them, so that no part of the image matters more.
+head's bytes lie spread between them, so that no part of the image matters more.
 """
 
 import enum
@@ -99,7 +99,8 @@ def expected_psnr(base: int, cover=None) -> float:
     mse = (_check_base(base) ** 2 + (-1 if base % 2 else 2)) / 12
     if cover is not None:
         change = np.arange(256)[:, None] - _nearest(base)[0].astype(float)
-        levels = np.bincount(np.reshape(cover, -1), minlength=256)
+        parts = np.array_split(np.reshape(cover, -1), 1 + np.size(cover) // 2**24)
+        levels = sum(np.bincount(part, minlength=256) for part in parts)
         mse = np.average(np.square(change).mean(axis=1), weights=levels)
     return 10 * math.log10(255**2 / mse)
 
@@ -157,7 +158,8 @@ def embed(
         data += rng.bytes(most - length)
         data = correction.protect(data, _room(cover.size, base, sealed, level), level)
     samples = _in_order(cover.reshape(-1), level)
-    stego, start = np.empty_like(samples), 8 * len(head)
+    stego = samples if level else np.empty_like(samples)  # with a level, they are a copy
+    start = 8 * len(head)
     _write(samples[:start], head, 2, rng, stego[:start])
     _write(samples[start:], data, base, rng, stego[start:], seal)
     return _in_place(stego, level).reshape(cover.shape)
@@ -357,12 +359,12 @@ def _write(cover, data, base, rng, stego, seal=None):
     data, step = np.frombuffer(data, np.uint8), 8 * _group(base)[0] * CHUNK
     for start in range(0, len(cover), step):
         part = slice(start, start + step)
-        hidden = _digits(data, start, base)
-        digits = rng.integers(0, base, len(cover[part]), np.uint8)
+        hidden, count = _digits(data, start, base), len(cover[part])
         if seal:
-            digits = seal.digits(len(digits), base)
+            digits = seal.digits(count, base)
             digits[: len(hidden)] = (digits[: len(hidden)] + hidden) % base
         else:
+            digits = rng.integers(0, base, count, np.uint8)
             digits[: len(hidden)] = hidden
         higher = rng.integers(0, 2, len(digits), np.uint8)
         stego[part] = _nearest(base)[higher, cover[part], digits]

@@ -13,6 +13,7 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base
 
 MAX_PIXELS = 2**27  # about 134 megapixels
+DENSEST = 50_000  # pixels in a byte of a file: more are a bomb, not a photo
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "AVIF", "JPEG2000", "GIF")
 # On noise, a higher level or effort takes 2.5 times as long and saves an eighth or nothing.
 WRITERS = {
@@ -45,11 +46,13 @@ class Photo:
         notes: what was done to it that the person should know, such as "its transparency was
             flattened onto white".
         exif: the file's EXIF without its orientation and thumbnail, b"" where it has none.
+        format: what Pillow calls the kind of file.
     """
 
     image: np.ndarray
     notes: tuple[str, ...]
     exif: bytes
+    format: str = ""
 
 
 def read_photo(path: str | Path) -> Photo:
@@ -95,21 +98,24 @@ def _read(path):
     notes = []
     # By its name, Pillow would map an uncompressed TIFF to memory and turn it wrongly.
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
+        pixels = picture.width * picture.height
+        if pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
+        if pixels > DENSEST * os.path.getsize(path):
+            raise ValueError(f"so few bytes for {picture.width} × {picture.height} pixels")
         if picture.format == "TIFF" and picture.tag_v2.get(Base.NewSubfileType, 0) & 1:
             raise ValueError("a camera's raw file, of which only the preview is readable")
         frames = getattr(picture, "n_frames", 1)
         if frames > 1 and picture.format != "MPO":  # to a JPEG, phones append previews
             notes.append(f"only its first frame (of {frames}) is used")
-        storage = str(picture.tile[:1])
+        storage, format = str(picture.tile[:1]), picture.format
         picture.load()
     exif = _turn_upright(picture, notes)
     profile = picture.info.get("icc_profile")
     picture = _to_8_bits(picture, storage, notes)
     picture = _flatten(picture, notes)
     picture = _to_srgb(picture, profile, notes)
-    return Photo(_to_array(picture), tuple(notes), exif)
+    return Photo(_to_array(picture), tuple(notes), exif, format)
 
 
 def _turn_upright(picture, notes):

@@ -58,11 +58,18 @@ class ResidueHider(Hider):
         stegos = [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
         return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
 
+    def extract(self, stego) -> payload.Payload:
+        """The bytes in a stego image uint8 [h, w, 3]. Raises as `reveal`."""
+        found = payload.extract(stego, self.key)
+        if found.codec != payload.LEARNED:
+            raise payload.PayloadError(f"The image hides {found.codec.name} data.")
+        return found
+
     def _reveal(self, stegos):
-        found = [payload.extract(stego, self.key) for stego in stegos]
-        for one in found:
-            if one.codec != payload.LEARNED:
-                raise payload.PayloadError(f"The image hides {one.codec.name} data.")
+        return self.decode([self.extract(stego) for stego in stegos])
+
+    def decode(self, found: list[payload.Payload]) -> np.ndarray:
+        """The secrets, uint8 [n, h, w, 3], of what `extract` gave. Raises as `reveal`."""
         sizes = {one.size for one in found}
         if len(sizes) > 1:
             raise ValueError(f"The images hide secrets of several sizes: {sorted(sizes)}.")

@@ -15,8 +15,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 SALT, NONCE, TAG = 16, 12, 16  # bytes
 HEAD = SALT + 1 + NONCE
-COSTS = range(15, 19)  # log2 of scrypt's N, with r = 8 and p = 1: 32 to 256 MiB
-COST = 17  # 128 MiB, some 0.4 s
+COST = 2**17  # scrypt's N; with r = 8…11 and p = 1, that is 0.4 s or more and 128 MiB or more
 
 
 class Seal:
@@ -24,24 +23,23 @@ class Seal:
 
     Args:
         password: what only sender and receiver know.
-        head: what the sender drew, `HEAD` bytes that look random: salt; scrypt's cost, two bits
-            that the salt's first ones mask; nonce.
+        head: what the sender drew, `HEAD` random bytes: salt; one whose two lowest bits are
+            scrypt's r − 8; nonce. One good value of r would tell a seal from other noise: so
+            there are four.
     """
 
     def __init__(self, password: bytes, head: bytes):
-        salt, cost, nonce = head[:SALT], (head[SALT] ^ head[0]) % 4, head[SALT + 1 :]
-        scrypt = Scrypt(salt=salt, length=64, n=2 ** COSTS[cost], r=8, p=1)
+        salt, size, nonce = head[:SALT], 8 + head[SALT] % 4, head[SALT + 1 :]
+        scrypt = Scrypt(salt=salt, length=64, n=COST, r=size, p=1)
         keys = scrypt.derive(password)
         self.head, self._nonce = head, nonce
         self._cipher = ChaCha20Poly1305(keys[:32])
         self._stream = Cipher(ChaCha20(keys[32:], bytes(4) + nonce), None).encryptor()
 
     @classmethod
-    def fresh(cls, password: bytes, cost: int = COST) -> "Seal":
+    def fresh(cls, password: bytes) -> "Seal":
         """A seal with a new salt and nonce."""
-        head = bytearray(os.urandom(HEAD))
-        head[SALT] ^= (head[SALT] ^ head[0] ^ COSTS.index(cost)) & 3
-        return cls(password, bytes(head))
+        return cls(password, os.urandom(HEAD))
 
     def mask(self, data: bytes) -> bytes:
         """`data` with the next bytes of the key stream, by exclusive or; its own inverse."""

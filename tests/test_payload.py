@@ -123,6 +123,16 @@ def test_mean_change_is_as_expected(base, full):
     assert abs((stego.astype(float) - cover).mean()) < 0.015 * base
 
 
+@pytest.mark.parametrize("base", [2, 5, 16])
+def test_expected_psnr_of_a_cover(base):
+    """Black and white samples have one way to go only."""
+    cover = np.where(draw((128, 128, 3)) < 128, draw((128, 128, 3), 1), np.uint8(255))
+    psnr = metrics.psnr(cover[None], embed(cover, b"", base)[None])[0]
+    assert expected_psnr(base, cover) == pytest.approx(psnr, abs=0.1)
+    assert expected_psnr(base, cover) < expected_psnr(base) - (0.0 if base == 2 else 0.5)
+    assert expected_psnr(base, cover % 100 + 50) == pytest.approx(expected_psnr(base))
+
+
 def test_expected_psnr_is_that_of_all_digits():
     for base in BASES:
         steps = np.arange(base) - (base - 1) // 2
