@@ -127,7 +127,7 @@ class Codec(Hider):
         if found.codec in (payload.RAW, payload.LEARNED) or found.size != stego.shape[:2]:
             raise payload.PayloadError(
                 f"The image hides no picture file of its own size, but {found.codec.name} data of "
-                f"a secret of {found.size[0]} × {found.size[1]} pixels."
+                f"a secret of {found.size[1]}×{found.size[0]} pixels."
             )
         return _open(found.data, found.codec)
 

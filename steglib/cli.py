@@ -201,7 +201,7 @@ def _without_chatter():
 
 
 def _hide(options):
-    outputs = _outputs(options.covers, options)
+    outputs = _outputs(options.covers, options, options.secret, options.key_file)
     level = correction.LEVELS.index(options.protect) or None
     digits = {"base": options.base, "key": _key(options, twice=True), "level": level}
     model, secret = _load(options.model, **digits), _read_secret(options.secret)
@@ -237,7 +237,8 @@ def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
 
 
 def _reveal(options):
-    outputs, key = _outputs(options.stegos, options), _key(options)
+    outputs = _outputs(options.stegos, options, options.key_file)
+    key = _key(options)
     _load(options.model, key=key)
     return _each(_reveal_one, options.stegos, outputs, options.force, options.model, key)
 
@@ -261,23 +262,29 @@ def _size(image):
     return f"{image.shape[1]}×{image.shape[0]} pixels"
 
 
-def _outputs(paths, options):
-    """Where each path's output goes, if all of them can."""
+def _outputs(paths, options, *also):
+    """Where each path's output goes, if all of them can; not onto one of these, or `also`."""
     target, several = options.output, len(paths) > 1
     folder = target.is_dir() or several or not target.suffix
     if several and (target.suffix or target.is_file()) and not target.is_dir():
         raise ValueError(f"{target} must be a folder: there are {len(paths)} files.")
-    if folder:
-        target.mkdir(exist_ok=True)
     outputs = [target / f"{path.stem}.png" if folder else target for path in paths]
     names = [str(output).casefold() for output in outputs]  # on some disks, A.png is a.png
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]} would be written more than once: rename some files.")
+    if folder:
+        target.mkdir(exist_ok=True)
+    inputs = {_identity(path) for path in [*paths, *also] if path and path.exists()}
     for output in outputs:
         photos.check_output(output, options.force)
-        if any(path.exists() and output.exists() and path.samefile(output) for path in paths):
+        if output.exists() and _identity(output) in inputs:
             raise ValueError(f"{output} is to be read: write to another file or folder.")
     return outputs
+
+
+def _identity(path):
+    """The same for every name of a file."""
+    return path.stat().st_dev, path.stat().st_ino
 
 
 def _each(work, paths, outputs, *settings) -> int:

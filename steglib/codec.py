@@ -424,7 +424,7 @@ def _check_fits(indices, pictures, size):
     if (indices >= STEPS).any():
         h, w = pictures.shape[1:3]
         raise ValueError(
-            f"A picture of {h} × {w} pixels does not fit {size} bytes: "
+            f"A picture of {w}×{h} pixels does not fit {size} bytes: "
             "scale it down, or choose a larger cover or base."
         )
 

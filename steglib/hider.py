@@ -86,8 +86,8 @@ class Hider:
         images = check_images(images, name)
         if min(images.shape[1:3]) < self.min_side:
             raise ValueError(
-                f"{self.name} needs at least {self.min_side} × {self.min_side} pixels, "
-                f"{name} has {images.shape[1]} × {images.shape[2]}."
+                f"{self.name} needs at least {self.min_side}×{self.min_side} pixels, "
+                f"{name} has {images.shape[2]}×{images.shape[1]}."
             )
         return images
 

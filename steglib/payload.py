@@ -132,14 +132,14 @@ def embed(
     height, width = cover.shape[:2] if size is None else size
     if not (0 < height < 2**16 and 0 < width < 2**16 and height * width <= MAX_PIXELS):
         raise ValueError(
-            f"A secret's height and width lie in 1…65535, and it has at most {MAX_PIXELS} pixels: "
-            f"not {height} × {width}."
+            f"A secret's width and height lie in 1…65535, and it has at most {MAX_PIXELS} pixels: "
+            f"not {width}×{height}."
         )
     sealed = key is not None
     if len(data) > (most := _free(cover.size, base, sealed, level)):
         raise ValueError(
-            f"{len(data)} bytes do not fit: at base {base}, a cover of {cover.shape[0]} × "
-            f"{cover.shape[1]} pixels carries {max(0, most)}, after a head of "
+            f"{len(data)} bytes do not fit: at base {base}, a cover of {cover.shape[1]}×"
+            f"{cover.shape[0]} pixels carries {max(0, most)}, after a head of "
             f"{8 * _head_size(sealed, level)} samples."
         )
     length = len(data)

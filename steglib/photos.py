@@ -102,7 +102,7 @@ def _read(path):
         if pixels > MAX_PIXELS:
             raise Image.DecompressionBombError
         if pixels > DENSEST * os.path.getsize(path):
-            raise ValueError(f"so few bytes for {picture.width} × {picture.height} pixels")
+            raise ValueError(f"so few bytes for {picture.width}×{picture.height} pixels")
         if picture.format == "TIFF" and picture.tag_v2.get(Base.NewSubfileType, 0) & 1:
             raise ValueError("a camera's raw file, of which only the preview is readable")
         frames = getattr(picture, "n_frames", 1)

@@ -97,7 +97,7 @@ def test_codec_reveals_pictures_of_their_own_size_only(pairs):
     for codec, size, match in (
         (payload.RAW, None, "RAW"),
         (payload.LEARNED, None, "LEARNED"),
-        (payload.JPEG, (32, 128), "32 × 128"),
+        (payload.JPEG, (32, 128), "128×32"),
     ):
         with pytest.raises(payload.PayloadError, match=match):
             hider.reveal(payload.embed(cover, file, 5, codec, size))

@@ -183,7 +183,7 @@ def test_more_bytes_show_more(codec):
 def test_too_little_room_is_refused_soon(codec, size, monkeypatch):
     calls, bits = [], Codec._bits
     monkeypatch.setattr(Codec, "_bits", lambda *a: calls.append(1) or bits(*a))
-    with pytest.raises(ValueError, match=f"64 × 64 pixels does not fit {size} bytes"):
+    with pytest.raises(ValueError, match=f"64×64 pixels does not fit {size} bytes"):
         codec.encode(PHOTOS[:1], size)
     assert len(calls) < 30
 

@@ -66,7 +66,7 @@ def test_cover_and_secret_of_any_size(hider, pairs):
     stegos = hider.hide(covers[:2], secrets[:2, :20, :30])
     assert stegos.shape == covers[:2].shape
     assert hider.reveal(stegos).shape == (2, 20, 30, 3)
-    with pytest.raises(ValueError, match="64 × 64 pixels does not fit 18 bytes"):
+    with pytest.raises(ValueError, match="64×64 pixels does not fit 18 bytes"):
         hider.hide(covers[0, :8, :8], secrets[0])
 
 
