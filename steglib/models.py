@@ -11,11 +11,11 @@ from steglib.residue import ResidueHider
 WEIGHTS = Path(__file__).with_name("weights")
 
 
-def load_model(name: str | Path = "classic", base: int | None = None, **options) -> Hider:
+def load_model(name: str | Path = "residue", base: int | None = None, **options) -> Hider:
     """A trained hider.
 
     Args:
-        name: "residue"; "classic"; "classic-faint", with a fainter trace in the cover; or the
+        name: "residue" (the default); "classic"; "classic-faint", with a fainter trace in the cover; or the
             path of a file that a training wrote: a `model.keras` (that hider has its run's
             name) or a codec's `.npz`.
         base: of the residue model's digits, 2…16, 5 if not given. It reveals any base.

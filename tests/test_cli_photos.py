@@ -520,6 +520,19 @@ def test_pass_phrases_at_a_terminal(tmp_path, files, run_python):
     assert not other.exists()
 
 
+def test_nobody_answers_the_prompt(tmp_path, files):
+    done = subprocess.run(
+        [sys.executable, "-m", "steglib", "hide", *files, "-o", tmp_path / "s.png", "--key-prompt"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        start_new_session=True,  # without a terminal
+    )
+    assert done.returncode == 2 and "Traceback" not in done.stderr
+    assert done.stderr.endswith("steglib: Nobody answers the prompt: use --key-file.\n")
+    assert names(tmp_path) == ["cover.png", "secret.png"]
+
+
 # Inspect
 
 
@@ -619,14 +632,27 @@ def test_interrupt_and_kill_while_writing(tmp_path, slow_command):
     assert not stego.exists()
     (part,) = tmp_path.glob(".*.part")
     part.unlink()
-    process = start(cover, output=stego)
-    wait_for_part(tmp_path, process)
-    process.send_signal(signal.SIGINT)
-    assert process.communicate()[1] == "steglib: interrupted\n" and process.returncode == 130
+    for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        process = start(cover, output=stego)
+        wait_for_part(tmp_path, process)
+        process.send_signal(number)
+        error = process.communicate()[1]
+        assert error == "steglib: interrupted\n" * (code == 130) and process.returncode == code
     assert names(tmp_path) == ["cover.png", "secret.png"]
 
 
-# Help
+# Help and messages
+
+
+def test_a_console_that_cannot_print_a_name(tmp_path, files, run_python):
+    cover, stego = tmp_path / "\u00e4\u732b.png", tmp_path / "stego.png"
+    shutil.copy(files[0], cover)
+    arguments = ["-m", "steglib", "hide", cover, tmp_path / "\u732b.png", "-o", stego]
+    done = run_python(*arguments, PYTHONIOENCODING="ascii")
+    assert done.returncode == 2 and "\\u732b.png was not found" in done.stderr
+    done = run_python("-m", "steglib", "inspect", cover, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "\\xe4\\u732b.png: PNG, 64\\xd748 pixels" in done.stdout
+
 
 
 @pytest.mark.parametrize("command", ["hide", "reveal", "inspect"])

@@ -18,6 +18,15 @@ def test_unknown_weights(name):
     assert sorted(shipped) == ["classic", "classic-faint", "residue"]
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".npz"])
+@pytest.mark.parametrize("data", [b"", b"no model", b"PK\x03\x04" + bytes(99)])
+def test_damaged_weights(tmp_path, suffix, data):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=f"{path} holds no model that can be loaded"):
+        load_model(path)
+
+
 @pytest.mark.parametrize("name", ["classic", "classic-faint"])
 def test_classic_models(name):
     hider = load_model(name)
@@ -33,6 +42,7 @@ def test_classic_models(name):
 def test_residue_model():
     hider = load_model("residue")
     assert isinstance(hider, ResidueHider) and hider.base == 5 and hider.name == "residue, base 5"
+    assert load_model().name == hider.name  # as on the command line
     assert load_model("residue", 2).name == load_model("residue", base=2).name == "residue, base 2"
     assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
     assert load_model("residue").key is None and load_model("residue").level == 0
