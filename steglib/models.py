@@ -15,9 +15,9 @@ def load_model(name: str | Path = "residue", base: int | None = None, **options)
     """A trained hider.
 
     Args:
-        name: "residue" (the default); "classic"; "classic-faint", with a fainter trace in the cover; or the
-            path of a file that a training wrote: a `model.keras` (that hider has its run's
-            name) or a codec's `.npz`.
+        name: "residue" (the default); "classic"; "classic-faint", with a fainter trace in the
+            cover; or the path of a file that a training wrote: a `model.keras` (that hider has
+            its run's name) or a codec's `.npz`.
         base: of the residue model's digits, 2…16, 5 if not given. It reveals any base.
         options: others of the residue model: `key`, `level`, see `residue.ResidueHider`.
 

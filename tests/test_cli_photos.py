@@ -656,7 +656,6 @@ def test_a_console_that_cannot_print_a_name(tmp_path, files, run_python):
     assert done.returncode == 0 and "\\xe4\\u732b.png: PNG, 64\\xd748 pixels" in done.stdout
 
 
-
 @pytest.mark.parametrize("command", ["hide", "reveal", "inspect"])
 def test_help_has_examples_and_exit_codes(run_python, command):
     done = run_python("-X", "importtime", "-m", "steglib", command, "--help")
