@@ -235,8 +235,8 @@ class Stopwatch(keras.callbacks.Callback):
 
 
 MODELS = {
-    "residue": lambda: load_model("residue", base=5),
-    "classic": load_model,
+    "residue": lambda: load_model("residue"),
+    "classic": lambda: load_model("classic"),
     "original": original_network,
 }
 
