@@ -8,13 +8,12 @@ import os
 import signal
 import sys
 import threading
-import unicodedata
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
-from steglib import cli_research, codec, correction, hider, metrics, payload, photos
+from steglib import cli_research, codec, correction, hider, metrics, payload, photos, sealing
 from steglib.models import load_card, load_model
 from steglib.residue import ResidueHider
 
@@ -39,10 +38,11 @@ INSPECT = """Tell what picture files are: what they hide, and what they could.
 """
 EXIT_CODES = """
 exit codes: 0 done · 2 a file or an option cannot be used · 3 nothing to reveal: not a stego
-picture, a wrong key, or changed since · 130 interrupted. Nothing incomplete is ever written.
+picture, a wrong key, or changed since · 130, 143 interrupted. Files appear complete or not at all.
 """
 
-PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.5 GB
+PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
+STOPPED = threading.Event()  # of one of several processes
 ERRORS = OSError, ValueError, FloatingPointError, MemoryError
 
 
@@ -59,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
         if hasattr(output, "reconfigure"):  # a name that it cannot print must not stop the work
             output.reconfigure(errors="backslashreplace")
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # cleaning up
+        signal.signal(signal.SIGTERM, _leave)
     try:
         return options.run(options) or 0
     except ERRORS as error:
@@ -67,6 +67,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("steglib: interrupted", file=sys.stderr)
         return 130
+
+
+def _leave(*_):
+    """For a signal: everything on the way out cleans up."""
+    sys.exit(143)
 
 
 def _report(error) -> int:
@@ -161,7 +166,7 @@ def _key(options, twice=False) -> bytes | None:
             raise ValueError("Nobody answers the prompt: use --key-file.") from error
         if again != phrase:
             raise ValueError("The two pass phrases differ: nothing was hidden.")
-        key = unicodedata.normalize("NFC", phrase).encode()
+        key = sealing.password(phrase)
     else:
         return None
     if not key:
@@ -190,6 +195,9 @@ def _read(path):
 @contextlib.contextmanager
 def _without_chatter():
     """Drops what TensorFlow, as it starts, and libtiff write to stderr, below Python."""
+    if sys.stderr is None:
+        yield
+        return
     kept = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:
@@ -267,11 +275,16 @@ def _outputs(paths, options, *also):
     target, several = options.output, len(paths) > 1
     folder = target.is_dir() or several or not target.suffix
     if several and (target.suffix or target.is_file()) and not target.is_dir():
-        raise ValueError(f"{target} must be a folder: there are {len(paths)} files.")
+        raise ValueError(
+            f"{target} must be a folder, as there are {len(paths)} files: create it first, or "
+            "choose a name without a dot."
+        )
     outputs = [target / f"{path.stem}.png" if folder else target for path in paths]
     names = [str(output).casefold() for output in outputs]  # on some disks, A.png is a.png
     if twice := [name for name in names if names.count(name) > 1]:
         raise ValueError(f"{twice[0]} would be written more than once: rename some files.")
+    if folder and not target.parent.is_dir():
+        raise ValueError(f"There is no folder {target.parent}: create it first.")
     if folder:
         target.mkdir(exist_ok=True)
     inputs = {_identity(path) for path in [*paths, *also] if path and path.exists()}
@@ -297,20 +310,37 @@ def _each(work, paths, outputs, *settings) -> int:
     processes = min(len(jobs), os.cpu_count() or 1, PROCESSES)
     with ProcessPoolExecutor(processes, get_context("spawn"), _be_modest) as pool:
         try:
-            for job in [pool.submit(_try, *job) for job in jobs]:
+            for job in [pool.submit(_try_unless_stopped, *job) for job in jobs]:
                 try:
                     print(*job.result(), sep="\n", flush=True)
                 except (*ERRORS, BrokenProcessPool) as error:
                     code = max(code, _report(error))
         except (KeyboardInterrupt, SystemExit):
+            for process in active_children():
+                process.terminate()
             pool.shutdown(cancel_futures=True)
             raise
     return code
 
 
 def _be_modest():
-    """For one of several processes: one thread, no progress bars."""
+    """For one of several processes: one thread, no progress bars, no words when interrupted."""
     codec.THREADS, hider.BARS = 1, False
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _stop)
+
+
+def _stop(*_):
+    if not STOPPED.is_set():  # a second signal must not stop the cleaning up
+        STOPPED.set()
+        raise KeyboardInterrupt
+
+
+def _try_unless_stopped(*job):
+    """As the pool gives a process its next job even after it was interrupted."""
+    if STOPPED.is_set():
+        raise KeyboardInterrupt
+    return _try(*job)
 
 
 def _try(work, path, output, *settings):

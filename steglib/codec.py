@@ -7,6 +7,7 @@ restores what the rounding took. Only the restorer and the picture itself are co
 floats that a machine may round its own way; the bits never are.
 """
 
+import contextlib
 import functools
 import math
 import os
@@ -30,8 +31,9 @@ LIMIT = 60  # residuals further from zero are escaped
 ESCAPE = 2 * LIMIT + 1
 HEADER = 2  # bytes: the step
 SPARE = 64  # bits that need not be used
+PLENTY = 1.0  # bits for each sample: with more, every picture fits
 AHEAD = 128  # bits that the range decoder may hold when it has read all words
-THREADS = os.cpu_count() or 1
+THREADS = min(4, os.cpu_count() or 1)  # each works on a tile in some 100 MB
 FEW_TILES = 4  # of a picture with more, the step is sought on a sample,
 SAMPLE = 128  # squares of so many pixels a side,
 UNUSED = 1 / 200  # of its room may then stay unused
@@ -90,6 +92,15 @@ def expected_counts(total: int = 2**16) -> np.ndarray:
     return np.maximum(np.rint(total * np.concatenate([inside, escaped], 1)), 1).astype(np.int32)
 
 
+@contextlib.contextmanager
+def reading(path):
+    """Makes one ValueError of all that may go wrong with a model's file."""
+    try:
+        yield
+    except Exception as error:  # of any kind: zip, HDF5, JSON, a missing layer
+        raise ValueError(f"{path} holds no model that can be loaded.") from error
+
+
 class Codec:
     """Photos as at most so many bytes, and back.
 
@@ -116,9 +127,10 @@ class Codec:
         """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
-        import keras
+        with reading(self._restorer):
+            import keras
 
-        return keras.saving.load_model(self._restorer, compile=False)
+            return keras.saving.load_model(self._restorer, compile=False)
 
     def count_parameters(self) -> int:
         """Of the context network, the transform and the restorer."""
@@ -163,10 +175,21 @@ class Codec:
         sides = pictures.shape[1:3]
         if self.least * math.prod(_blocks(*sides)) > 8 * size:  # no need to try
             _check_fits(np.array([STEPS]), pictures, size)
-        if len(list(_tiles(*sides))) > FEW_TILES and min(sides) >= SAMPLE:
+        if _is_large(*sides):
             return [self._encode_large(picture, size) for picture in pictures]
         parts = _parts(len(pictures), *sides)
         return [code for part in parts for code in self._encode_some(pictures[part], size)]
+
+    def fits(self, picture, size: int) -> bool:
+        """Whether a picture uint8 [h, w, 3] has a code of at most `size` bytes.
+
+        Of a large one, only some parts are looked at.
+        """
+        if 8 * size > PLENTY * picture.size:
+            return True
+        part = _sample(picture) if _is_large(*picture.shape[:2]) else picture[None]
+        (coarsest,) = self._write(part, np.array([STEPS - 1]))
+        return len(coarsest) <= size * part.size / picture.size
 
     def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
         """The pictures, uint8 [n, height, width, 3].
@@ -283,10 +306,9 @@ class Codec:
             open_ = np.flatnonzero((fits - fails > 1) & ~good_enough)
             if not open_.size:
                 break
-            bisect = (fits + fails) / 2
-            index = np.clip(guess if attempt < 8 else bisect, fails + 1, fits - 1).astype(int)[
-                open_
-            ]
+            low, high = fails[open_] + 1, fits[open_] - 1
+            index = guess[open_] if attempt < 8 else (low + high) / 2
+            index = np.clip(index, low, high).astype(int)
             spare = budget - bits(open_, index)
             fits[open_] = np.where(spare >= 0, index, fits[open_])
             fails[open_] = np.where(spare < 0, index, fails[open_])
@@ -391,6 +413,10 @@ def _tiles(height, width):
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             yield slice(top, top + TILE), slice(left, left + TILE)
+
+
+def _is_large(height, width):
+    return len(list(_tiles(height, width))) > FEW_TILES and min(height, width) >= SAMPLE
 
 
 def _sample(picture):

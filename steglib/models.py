@@ -1,10 +1,9 @@
 """The trained hiders that come with the package, or out of a training."""
 
-import contextlib
 import json
 from pathlib import Path
 
-from steglib.codec import Codec
+from steglib.codec import Codec, reading
 from steglib.hider import Hider
 from steglib.residue import ResidueHider
 
@@ -22,31 +21,25 @@ def load_model(name: str | Path = "residue", base: int | None = None, **options)
         options: others of the residue model: `key`, `level`, see `residue.ResidueHider`.
 
     Raises:
-        ValueError: there are no such weights (the message lists those that ship), or options
-            for a model that has none.
+        ValueError: there are no such weights (the message lists those that ship), their file is
+            damaged, or there are options for a model that has none.
     """
     shipped = {path.stem: path for path in sorted(WEIGHTS.glob("*.[kn]*"))}  # .npz wins
     path = Path(name) if Path(name).suffix in (".keras", ".npz") else shipped.get(str(name))
     if path is None or not path.is_file():
         raise ValueError(f"There are no weights {str(name)!r}. Shipped: {', '.join(shipped)}.")
+    if base is not None:
+        options["base"] = base
     if path.suffix == ".npz":
-        with _reading(path):
+        with reading(path):
             codec = Codec.load(path)
-        return ResidueHider(codec, 5 if base is None else base, path.stem, **options)
-    if base is not None or options:
+        return ResidueHider(codec, name=path.stem, **options)
+    if options:
         raise ValueError(f"{name} does not write digits: it has no base, no key, no protection.")
     from steglib.classic import load_classic  # only now: Keras takes seconds to load
 
-    with _reading(path):
+    with reading(path):
         return load_classic(path)
-
-
-@contextlib.contextmanager
-def _reading(path):
-    try:
-        yield
-    except Exception as error:  # of any kind: zip, HDF5, JSON, a missing layer
-        raise ValueError(f"{path} holds no model that can be loaded.") from error
 
 
 def load_card(name: str) -> dict:

@@ -35,6 +35,7 @@ BASES = range(2, 17)
 MAGIC, VERSION = b"sg", 1
 HEADER = struct.Struct(">2sBBIHH")
 PREAMBLE = HEADER.size + 4  # bytes
+LONGEST = 2**16 - 1  # pixels of a secret's side
 DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): it is damaged."
 CHUNK = 2**12  # this many times 8 groups are converted at once: whole bytes, bounded memory
 
@@ -89,6 +90,15 @@ def capacity(shape, base: int, sealed: bool = False, level: int = 0) -> int:
     return max(0, _free(math.prod(shape), _check_base(base), sealed, _check_level(level)))
 
 
+def check_size(height: int, width: int) -> None:
+    """Raises ValueError for a secret of another size than the preamble can tell."""
+    if not (0 < height <= LONGEST and 0 < width <= LONGEST and height * width <= MAX_PIXELS):
+        raise ValueError(
+            f"A secret's width and height lie in 1…{LONGEST}, and it has at most {MAX_PIXELS} "
+            f"pixels: not {width}×{height}."
+        )
+
+
 def expected_psnr(base: int, cover=None) -> float:
     """PSNR in dB of a cover with uniform digits. Raises as `capacity`.
 
@@ -130,11 +140,7 @@ def embed(
     """
     cover, base, level = _check_image(cover, "cover"), _check_base(base), _check_level(level)
     height, width = cover.shape[:2] if size is None else size
-    if not (0 < height < 2**16 and 0 < width < 2**16 and height * width <= MAX_PIXELS):
-        raise ValueError(
-            f"A secret's width and height lie in 1…65535, and it has at most {MAX_PIXELS} pixels: "
-            f"not {width}×{height}."
-        )
+    check_size(height, width)
     sealed = key is not None
     if len(data) > (most := _free(cover.size, base, sealed, level)):
         raise ValueError(
@@ -155,7 +161,7 @@ def embed(
         data = seal.encrypt(data, preamble)
     if level:
         head = correction.protect_head(head)
-        data += rng.bytes(most - length)
+        data = data + rng.bytes(most - length)
         data = correction.protect(data, _room(cover.size, base, sealed, level), level)
     samples = _in_order(cover.reshape(-1), level)
     stego = samples if level else np.empty_like(samples)  # with a level, they are a copy

@@ -137,6 +137,8 @@ def _to_8_bits(picture, storage, notes):
     if picture.mode in ("I", "F"):  # what is black and what white, no convention says
         values = np.asarray(picture, np.float32)
         known = values[np.isfinite(values)]
+        if not known.size:
+            raise ValueError("it has no values")
         low, high = known.min(), known.max()
         notes.append(f"its values {low:g}…{high:g} were scaled to 0…255")
         levels = np.nan_to_num((values - low) / (high - low)).clip(0, 1) * 255
@@ -239,7 +241,7 @@ def write_photo(
 ) -> None:
     """Writes uint8 [h, w, 3] without loss: PNG, WebP or TIFF, as the suffix says.
 
-    The file appears complete or not at all.
+    A TIFF leaves out the camera's settings and the place of `exif`. The file appears complete or not at all.
 
     Raises:
         ValueError: another dtype or shape.
@@ -254,15 +256,26 @@ def write_photo(
         raise PhotoError(f"{path} cannot have a side of more than {WEBP_SIDE} pixels: use .png.")
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
+        exif = _flat_exif(exif) if options["format"] == "TIFF" else exif
         with open(temporary, "xb") as file:
             Image.fromarray(image).save(file, exif=exif, **options)
             file.flush()
             os.fsync(file.fileno())
         (os.replace if overwrite else _rename_to_new)(temporary, path)
-    except OSError as error:
-        raise PhotoError(f"{path} cannot be written: {error.strerror or error}.") from error
+    except Exception as error:  # encoders raise nearly everything, too
+        reason = getattr(error, "strerror", None) or error
+        raise PhotoError(f"{path} cannot be written: {reason}.") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _flat_exif(data):
+    """Without the parts, camera settings and place, that Pillow's compressed TIFFs cannot hold."""
+    exif = Image.Exif()
+    exif.load(data)
+    for tag in {Base.ExifOffset, Base.GPSInfo} & set(exif):
+        del exif[tag]
+    return exif.tobytes() if exif else b""
 
 
 def _rename_to_new(temporary, path):
@@ -281,14 +294,16 @@ def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return _to_array(fitted)
 
 
-def scale_to(image: np.ndarray, pixels: int) -> np.ndarray:
-    """Scaled down, if need be, to at most `pixels` (up to rounding), its aspect kept.
+def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.ndarray:
+    """Scaled down, if need be, to at most so many pixels, and so many a side.
 
-    No side becomes shorter than 8.
+    Its aspect is kept (up to rounding), unless a side would become shorter than 8 pixels.
     """
     height, width = image.shape[:2]
-    factor = (pixels / (height * width)) ** 0.5
+    factor = min((pixels / (height * width)) ** 0.5, (longest or np.inf) / max(height, width))
     if factor >= 1:
         return image
     size = [max(min(8, side), round(side * factor)) for side in (width, height)]
+    if min(size) <= 8:
+        size = [min(side, max(8, pixels // min(size))) for side in size]
     return _to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

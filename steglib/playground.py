@@ -5,7 +5,6 @@ import functools
 import html
 import io
 import tempfile
-import unicodedata
 from pathlib import Path
 
 import ipywidgets as widgets
@@ -13,7 +12,7 @@ import matplotlib.pyplot as plt
 import skimage
 from PIL import Image
 
-from steglib import photos, plotting
+from steglib import photos, plotting, sealing
 from steglib.hider import Hider
 from steglib.models import load_model
 from steglib.photos import Photo, PhotoError
@@ -33,13 +32,15 @@ def read(source: str | Path) -> Photo:
     return photos.read_photo(source)
 
 
-@functools.cache
-def load(model: str, base: int | None = None, password: str = "") -> Hider:
-    """`load_model` for what the page asks for: only the residue model hears of a base."""
-    options = {"base": base} if model == "residue" else {}
-    if password:
-        options["key"] = unicodedata.normalize("NFC", password).encode()
-    return load_model(model, **options)
+load_once = functools.cache(load_model)
+
+
+def load(model: str, base: int = 5, password: str = "") -> Hider:
+    """The hider that the page asks for: only the residue model hears of base and password."""
+    hider = load_once(model)
+    if not isinstance(hider, ResidueHider):
+        return hider
+    return ResidueHider(hider.codec, base, key=sealing.password(password) or None)
 
 
 def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
@@ -101,7 +102,7 @@ class Picker(widgets.VBox):
             raise PhotoError("Upload a picture with the button, or choose one from the list.")
         (file,) = self.upload.value
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "upload" + Path(file["name"]).suffix)
+            path = Path(folder, "upload")
             path.write_bytes(file["content"])
             try:
                 return photos.read_photo(path)
@@ -151,8 +152,8 @@ class _Panel(widgets.VBox):
     def __repr__(self):  # all that GitHub shows
         return f"(Run this notebook: a panel with the button {self.button.description} comes here.)"
 
-    def _load(self, base=None):
-        return load(self.model.value, base, "" if self.password.disabled else self.password.value)
+    def _load(self, base=5):
+        return load(self.model.value, base, self.password.value)
 
     def _press(self, _):
         self.button.disabled, self.said.value, self.link.value = True, "Working …", ""

@@ -23,8 +23,8 @@ class ResidueHider(Hider):
 
     Raises:
         ValueError: another base or level. From `hide`, a cover too small for the secret; from
-            `reveal`, a `payload.PayloadError` for an image that hides nothing of this kind, or
-            not with this key.
+            `reveal`, images whose secrets differ in size, or a `payload.PayloadError` for one
+            that hides nothing of this kind, or not with this key.
     """
 
     min_side = 8
@@ -48,9 +48,16 @@ class ResidueHider(Hider):
 
     def fit(self, secret, cover) -> np.ndarray:
         """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
-        return photos.scale_to(secret, int(8 * self.capacity(np.shape(cover)) / LEAST_BITS))
+        room = self.capacity(np.shape(cover))
+        pixels = int(8 * room / LEAST_BITS)
+        fitted = photos.scale_to(secret, pixels, payload.LONGEST)
+        while not self.codec.fits(fitted, room) and pixels > self.min_side**2:
+            pixels //= 2
+            fitted = photos.scale_to(secret, pixels, payload.LONGEST)
+        return fitted
 
     def _hide(self, covers, secrets):
+        payload.check_size(*secrets.shape[1:3])
         room = self.capacity(covers.shape[1:])
         codes = self.codec.encode(secrets, room)
         options = {"base": self.base, "codec": payload.LEARNED, "size": secrets.shape[1:3]}
@@ -73,6 +80,7 @@ class ResidueHider(Hider):
         sizes = {one.size for one in found}
         if len(sizes) > 1:
             raise ValueError(f"The images hide secrets of several sizes: {sorted(sizes)}.")
+        _ = self.codec.restorer  # is loaded here: its errors are its file's
         try:
             return self.codec.decode([one.data for one in found], *sizes.pop())
         except (ValueError, AssertionError) as error:  # the range coder raises the latter

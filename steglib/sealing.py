@@ -5,6 +5,7 @@ encrypts and authenticates (Nir and Langley, 2018, RFC 8439); all by the `crypto
 """
 
 import os
+import unicodedata
 
 import numpy as np
 from cryptography.exceptions import InvalidTag
@@ -18,6 +19,11 @@ HEAD = SALT + 1 + NONCE
 COST = 2**17  # scrypt's N; with r = 8…11 and p = 1, that is 0.4 s or more and 128 MiB or more
 
 
+def password(phrase: str) -> bytes:
+    """A typed pass phrase as bytes, the same from every system's keyboard."""
+    return unicodedata.normalize("NFC", phrase).encode()
+
+
 class Seal:
     """One payload's keys.
 
@@ -26,9 +32,14 @@ class Seal:
         head: what the sender drew, `HEAD` random bytes: salt; one whose two lowest bits are
             scrypt's r − 8; nonce. One good value of r would tell a seal from other noise: so
             there are four.
+
+    Raises:
+        ValueError: the password is empty.
     """
 
     def __init__(self, password: bytes, head: bytes):
+        if not password:
+            raise ValueError("The key is empty: choose one that nobody guesses.")
         salt, size, nonce = head[:SALT], 8 + head[SALT] % 4, head[SALT + 1 :]
         scrypt = Scrypt(salt=salt, length=64, n=COST, r=size, p=1)
         keys = scrypt.derive(password)

@@ -332,13 +332,15 @@ def test_outputs_in_folders(tmp_path, files, steglib, run_steglib):
     (tmp_path / "stegos").mkdir()
     assert steglib("hide", *files, "-o", tmp_path / "stegos")[0] == 0
     assert names(tmp_path / "stegos") == ["cover.png"]
+    assert steglib("hide", *files, "-o", tmp_path / "stegos" / "new", "--base", 2)[0] == 0
+    assert names(tmp_path / "stegos") == ["cover.png", "new"]
     result = steglib("hide", *files, "-o", tmp_path / "none" / "stego.png")
     assert_refused(result, 2, "no folder", tmp_path / "none")
     several = ["hide", files[0], files[1], files[1], "-o"]
     result = run_steglib(*several, files[0])
     assert_refused(result, 2, files[0])
     assert_refused(steglib(*several, tmp_path / "none" / "stegos"), 2, tmp_path / "none")
-    assert_refused(steglib(*several, tmp_path / "stego.png"), 2, "must be a folder")
+    assert_refused(steglib(*several, tmp_path / "v1.2"), 2, "must be a folder", "create it first")
     assert names(tmp_path) == ["cover.png", "secret.png", "stegos"]
 
 
@@ -351,6 +353,7 @@ def test_metadata_is_copied_only_if_asked(tmp_path, pictures, files, steglib):
         assert steglib("hide", cover, files[1], "-o", stego, "--force", *options)[0] == 0
         with Image.open(stego) as picture:
             assert dict(picture.getexif()) == wanted
+            assert not picture.getexif().get_ifd(Base.GPSInfo)
             assert not {"comment", "icc_profile", "xmp"} & set(picture.info)
         assert np.array_equal(pixels(stego), load_model("residue").hide(read_photo(cover).image,
                                                                         pictures[1]))  # fmt: skip
@@ -384,6 +387,28 @@ def test_secrets_far_larger_than_their_room_are_scaled(tmp_path, pictures, files
     )
     code, said, _ = steglib("hide", *files, "-o", stego, "--force")
     assert code == 0 and "scaled" not in said and hidden_size(stego) == (40, 40)
+
+
+def test_secrets_that_need_more_bits_than_photographs_are_scaled_further(tmp_path, steglib):
+    """Black and white noise at the room's one bit a pixel has no code at all."""
+    cover, secret, rng = tmp_path / "cover.png", tmp_path / "secret.png", np.random.default_rng(0)
+    save = {cover: rng.integers(99, 150, (64, 64, 3)), secret: rng.integers(0, 2, (300, 300, 3))}
+    for path, image in save.items():
+        Image.fromarray((image * (255 if path == secret else 1)).astype(np.uint8)).save(path)
+    stego, back = tmp_path / "stego.png", tmp_path / "back.png"
+    code, said, _ = steglib("hide", cover, secret, "-o", stego, "--base", 2)
+    assert code == 0 and "the secret was scaled to" in said
+    assert steglib("reveal", stego, "-o", back)[0] == 0
+    assert pixels(back).shape == (*hidden_size(stego), 3)
+
+
+def test_secrets_with_longer_sides_than_the_format_tells(tmp_path, files, steglib):
+    long, stego = tmp_path / "long.png", tmp_path / "stego.png"
+    Image.new("RGB", (70_000, 8), "red").save(long)
+    result = steglib("hide", files[0], long, "-o", stego, "--size", "keep")
+    assert_refused(result, 2, "1…65535", "70000×8")
+    assert steglib("hide", files[0], long, "-o", stego)[0] == 0
+    assert hidden_size(stego)[1] < 2**16
 
 
 def test_secrets_that_do_not_fit_at_all(tmp_path, files, steglib):
@@ -611,16 +636,20 @@ def test_interrupt_leaves_nothing(tmp_path, slow_command):
     assert process.returncode == 130 and names(tmp_path) == ["cover.png", "secret.png"]
 
 
-def test_interrupt_of_several(tmp_path, slow_command):
-    """As a terminal does it: all processes get it."""
+@pytest.mark.parametrize("kill", [os.killpg, os.kill])
+@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupt_of_several(tmp_path, slow_command, kill, number, code):
+    """A terminal or `timeout` tells all processes, `kill` one: none goes on with its work."""
     cover, start = slow_command
     covers = [cover, *(shutil.copy(cover, tmp_path / f"cover{i}.png") for i in (1, 2, 3))]
     process = start(*covers, output=tmp_path / "stegos")
     wait_for_part(tmp_path / "stegos", process)
-    os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=20)[1] == "steglib: interrupted\n"
-    assert process.returncode == 130
-    for name in names(tmp_path / "stegos"):  # those that were done
+    kill(process.pid, number)
+    error = process.communicate(timeout=5)[1]
+    assert error == "steglib: interrupted\n" * (code == 130) and process.returncode == code
+    done = names(tmp_path / "stegos")
+    assert len(done) < len(covers)
+    for name in done:
         assert pixels(tmp_path / "stegos" / name).shape == (1536, 2048, 3)
 
 
@@ -644,6 +673,14 @@ def test_interrupt_and_kill_while_writing(tmp_path, slow_command):
 
 
 # Help and messages
+
+
+def test_without_stderr(tmp_path, files):
+    done = subprocess.run(
+        ["sh", "-c", '"$@" 2>&-', "sh", sys.executable, "-m", "steglib", "hide", *files, "-o",
+         tmp_path / "stego.png"], capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0 and "cover PSNR" in done.stdout
 
 
 def test_a_console_that_cannot_print_a_name(tmp_path, files, run_python):

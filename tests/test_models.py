@@ -1,3 +1,4 @@
+import shutil
 import zipfile
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from steglib import load_model
 from steglib.classic import ClassicHider
 from steglib.models import WEIGHTS
+from steglib.payload import PayloadError
 from steglib.residue import ResidueHider
 
 
@@ -25,6 +27,17 @@ def test_damaged_weights(tmp_path, suffix, data):
     path.write_bytes(data)
     with pytest.raises(ValueError, match=f"{path} holds no model that can be loaded"):
         load_model(path)
+
+
+def test_damaged_restorer(tmp_path, pairs):
+    """Its file is to blame, not the image; hiding does without it."""
+    shutil.copy(WEIGHTS / "residue.npz", tmp_path / "model.npz")
+    (tmp_path / "model.keras").write_bytes(b"no model")
+    hider = load_model(tmp_path / "model.npz")
+    stego = hider.hide(pairs[0][0], pairs[1][0])
+    with pytest.raises(ValueError, match=r"model\.keras holds no model") as error:
+        hider.reveal(stego)
+    assert not isinstance(error.value, PayloadError)
 
 
 @pytest.mark.parametrize("name", ["classic", "classic-faint"])

@@ -566,6 +566,26 @@ def test_mode_follows_the_umask(tmp_path, mask):
     assert (tmp_path / "photo.png").stat().st_mode & 0o777 == 0o666 & ~mask
 
 
+@pytest.mark.parametrize("suffix", photos.WRITERS)
+def test_a_phones_exif_is_written(tmp_path, suffix):
+    """TIFF keeps what it can: neither the camera's settings nor the place."""
+    exif, path = Image.Exif(), tmp_path / f"photo{suffix}"
+    exif[Base.Model] = "Camera"
+    exif.get_ifd(Base.ExifOffset)[Base.FNumber] = 2.8
+    exif.get_ifd(Base.GPSInfo)[1] = "N"
+    write_photo(NOISE, path, exif=exif.tobytes())
+    photo, kept = read_photo(path), Image.Exif()
+    kept.load(photo.exif)
+    assert np.array_equal(photo.image, NOISE) and kept[Base.Model] == "Camera"
+    assert bool(kept.get_ifd(Base.GPSInfo)) == (not suffix.startswith(".tif"))
+
+
+def test_exif_that_cannot_be_written(tmp_path):
+    with pytest.raises(PhotoError, match="cannot be written"):
+        write_photo(NOISE, tmp_path / "photo.tif", exif=b"Exif\0\0no TIFF at all")
+    assert not os.listdir(tmp_path)
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space"), KeyboardInterrupt()])
 @pytest.mark.parametrize("existing", [False, True])
 def test_failure_leaves_what_was_there(tmp_path, monkeypatch, error, existing):
@@ -671,14 +691,20 @@ def test_fit_to():
 
 
 @pytest.mark.parametrize("shape, pixels, wanted", [((300, 400), 30_000, (150, 200)),
-                                                   ((4, 4000), 1000, (4, 1000)),
-                                                   ((4000, 40), 1000, (316, 8)),
+                                                   ((4, 4000), 1000, (4, 250)),
+                                                   ((4000, 40), 1000, (125, 8)),
                                                    ((30, 40), 1200, (30, 40))])  # fmt: skip
 def test_scale_to(shape, pixels, wanted):
     image = np.full((*shape, 3), RED, np.uint8)
     scaled = scale_to(image, pixels)
     assert scaled.shape == (*wanted, 3) and scaled.dtype == np.uint8 and (scaled == RED).all()
     assert (scaled is image) == (shape == wanted)
+
+
+def test_scale_to_a_longest_side():
+    image = np.zeros((30, 200, 3), np.uint8)
+    assert scale_to(image, 10**6, 100).shape == (15, 100, 3)
+    assert scale_to(image, 10**6, 200) is image
 
 
 def test_scale_to_filters_first():

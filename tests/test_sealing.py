@@ -36,6 +36,15 @@ def test_the_keys_and_what_they_do(more):
     assert seal.digits(40, 16).tolist() == [word % 16 for word in words[60:]]
 
 
+def test_an_empty_password_is_refused():
+    with pytest.raises(ValueError, match="key is empty"):
+        Seal(b"", HEADS[0])
+
+
+def test_a_phrase_is_the_same_however_it_is_typed():
+    assert sealing.password("a\u0308") == sealing.password("\u00e4") == "\u00e4".encode()
+
+
 def test_the_cost_of_a_guess(monkeypatch):
     """With N = 2¹⁷, r = 8 and p = 1, scrypt takes 128 MiB and some 0.4 s; larger r, more."""
     asked = []
@@ -104,5 +113,5 @@ def test_nothing_else_is_decrypted(quick_scrypt):
     for short in (b"", sealed[:15], sealed[:-1], sealed[1:], sealed + b"\0"):
         assert opened.decrypt(short, preamble) is None
     assert opened.decrypt(sealed, preamble[:-1]) is None
-    for password in (b"", b"Key", b"key "):
+    for password in (b"k", b"Key", b"key "):
         assert Seal(password, head).decrypt(sealed, preamble) is None
