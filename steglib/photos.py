@@ -241,7 +241,8 @@ def write_photo(
 ) -> None:
     """Writes uint8 [h, w, 3] without loss: PNG, WebP or TIFF, as the suffix says.
 
-    A TIFF leaves out the camera's settings and the place of `exif`. The file appears complete or not at all.
+    A TIFF leaves out the camera's settings and the place of `exif`. The file appears complete or
+    not at all.
 
     Raises:
         ValueError: another dtype or shape.
