@@ -1,5 +1,10 @@
+import signal
 import sys
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a second: end without a word
 
 from steglib.cli import main
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,7 +4,9 @@ That is cheesecke's on Kaggle (https://github.com/kunalarora0930/steganography-d
 https://github.com/alexandremuzio/deep-steg, after Baluja (NeurIPS 2017).
 """
 
+import bisect
 import itertools
+import math
 import multiprocessing
 import os
 import platform
@@ -22,7 +24,7 @@ import skimage
 from keras import layers, ops
 from tqdm import tqdm
 
-from steglib import baselines, classic, metrics, photos
+from steglib import baselines, classic, correction, metrics, payload, photos
 from steglib.codec import Codec, block_basis, expected_counts
 from steglib.codec_networks import exact_weights
 from steglib.codec_training import train_contexts
@@ -377,6 +379,62 @@ def full_size(bases, formats=("jpeg", "webp", "avif", "jpeg2000")) -> pd.DataFra
         rows[name] = {k: float(metrics.psnr(photo[None], r[None])[0]) for k, r in revealed.items()}
     table = pd.DataFrame(rows)
     return table.assign(mean=table.mean(axis=1))
+
+
+def _run(rng, shape, count):
+    return rng.integers(math.prod(shape) - count) + np.arange(count)
+
+
+def _square(rng, shape, count):
+    side = round((count / 3) ** 0.5)
+    top, left = rng.integers(np.array(shape[:2]) - side)
+    places = np.arange(math.prod(shape)).reshape(shape)
+    return places[top : top + side, left : left + side].reshape(-1)
+
+
+def _scattered(rng, shape, count):
+    return rng.choice(math.prod(shape), count, replace=False)
+
+
+DAMAGES = {"run": _run, "square": _square, "scattered": _scattered}  # → places of the samples
+
+
+def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.DataFrame:
+    """How much of a stego image may be destroyed, at random places, at each level of protection.
+
+    Args:
+        size: height and width.
+        base: of the residues, 2…16.
+        trials: all of which the secret must survive.
+
+    Returns:
+        A row for each level; for each kind of damage in `DAMAGES` the % of samples, to a tenth of
+        itself.
+    """
+    cover, found = large_picture(size), {}
+    for level, name in enumerate(correction.LEVELS[1:], 1):
+        data = np.random.default_rng(0).bytes(payload.capacity(cover.shape, base, level=level))
+        stego = payload.embed(cover, data, base, level=level)
+        kinds = tqdm(DAMAGES.items(), name)
+        found[name] = {kind: _most_damage(stego, data, it, trials) for kind, it in kinds}
+    return pd.DataFrame(found).T
+
+
+def _most_damage(stego, data, places, trials):
+    def dies(share):
+        return not all(survives(share, np.random.default_rng(seed)) for seed in range(trials))
+
+    def survives(share, rng):
+        damaged = stego.copy()
+        where = places(rng, stego.shape, round(share * stego.size))
+        damaged.reshape(-1)[where] = rng.integers(0, 256, len(where))
+        try:
+            return payload.extract(damaged).data == data
+        except payload.PayloadError:
+            return False
+
+    shares = np.geomspace(0.0001, 0.5, 90)
+    return 100 * shares[bisect.bisect_left(shares, True, key=dies) - 1]
 
 
 def machine() -> str:

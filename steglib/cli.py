@@ -10,7 +10,7 @@ import sys
 import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
 from steglib import cli_research, codec, correction, hider, metrics, payload, photos, sealing
@@ -58,10 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
     for output in (sys.stdout, sys.stderr):
         if hasattr(output, "reconfigure"):  # a name that it cannot print must not stop the work
             output.reconfigure(errors="backslashreplace")
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _leave)
+    _on(signal.SIGTERM, lambda *_: sys.exit(143))  # cleaning up
+    if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:
+        _on(signal.SIGINT, signal.default_int_handler)
     try:
         return options.run(options) or 0
+    except BrokenPipeError:  # `| head` has read enough; Python would still want to write
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ERRORS as error:
         return _report(error)
     except KeyboardInterrupt:
@@ -69,14 +73,17 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _leave(*_):
-    """For a signal: everything on the way out cleans up."""
-    sys.exit(143)
+def _on(number, handler):
+    """What was done on this signal before; only the main thread may change it."""
+    if threading.current_thread() is threading.main_thread():
+        return signal.signal(number, handler)
 
 
 def _report(error) -> int:
     """One line for the person; the exit code."""
     reason = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.filename:
+        reason = f"{error.filename}: {error.strerror}"
     print(f"steglib: {reason}", file=sys.stderr)
     return 3 if isinstance(error, payload.PayloadError) else 2
 
@@ -157,7 +164,11 @@ def _add_key(parser):
 def _key(options, twice=False) -> bytes | None:
     """The password, or None."""
     if options.key_file:
-        key = options.key_file.read_bytes().rstrip(b"\r\n")
+        try:
+            key = options.key_file.read_bytes().rstrip(b"\r\n")
+        except OSError as error:
+            reason = f"The key file {options.key_file} cannot be read ({error.strerror})"
+            raise ValueError(f"{reason}: name one that can.") from error
     elif options.key_prompt:
         try:
             phrase = getpass.getpass("Pass phrase: ")
@@ -209,19 +220,23 @@ def _without_chatter():
 
 
 def _hide(options):
+    for path in options.covers:
+        if path.exists() and options.secret.exists() and path.samefile(options.secret):
+            raise ValueError(f"{path} is the secret: as a cover, everybody would see it.")
     outputs = _outputs(options.covers, options, options.secret, options.key_file)
+    secret = _read_secret(options.secret)
     level = correction.LEVELS.index(options.protect) or None
     digits = {"base": options.base, "key": _key(options, twice=True), "level": level}
-    model, secret = _load(options.model, **digits), _read_secret(options.secret)
+    model = _load(options.model, **digits)
     if model.same_size and options.size == "keep":
-        raise ValueError(f"{options.model} hides secrets of the cover's size only.")
+        raise ValueError(f"{options.model} hides secrets of the cover's size: omit --size keep.")
     if min(secret.image.shape[:2]) < model.min_side:
-        raise ValueError(f"{options.secret} is too small to be hidden: enlarge it to 8×8 pixels.")
+        raise ValueError(f"{options.secret} has a side of less than 8 pixels: enlarge it.")
     for note in secret.notes:
         print(f"{options.secret}: {note}")
     settings = options.model, digits, options.secret, options.size, options.keep_metadata
     code = _each(_hide_one, options.covers, outputs, options.force, *settings)
-    if digits["key"] is None:
+    if digits["key"] is None and any(output.exists() for output in outputs):
         print("No key was given: anyone who has steglib can reveal the secret.")
     return code
 
@@ -247,8 +262,11 @@ def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
 def _reveal(options):
     outputs = _outputs(options.stegos, options, options.key_file)
     key = _key(options)
-    _load(options.model, key=key)
-    return _each(_reveal_one, options.stegos, outputs, options.force, options.model, key)
+    hider = _load(options.model, key=key)
+    code = _each(_reveal_one, options.stegos, outputs, options.force, options.model, key)
+    if not isinstance(hider, ResidueHider):
+        print(f"{options.model} reveals something from every picture: look whether it is a secret.")
+    return code
 
 
 def _reveal_one(path, output, force, model, key):
@@ -310,11 +328,17 @@ def _each(work, paths, outputs, *settings) -> int:
     processes = min(len(jobs), os.cpu_count() or 1, PROCESSES)
     with ProcessPoolExecutor(processes, get_context("spawn"), _be_modest) as pool:
         try:
-            for job in [pool.submit(_try_unless_stopped, *job) for job in jobs]:
+            # Theirs is to be ended by this one, even while they still import.
+            before = _on(signal.SIGINT, signal.SIG_IGN)
+            running = [pool.submit(_try_unless_stopped, *job) for job in jobs]
+            _on(signal.SIGINT, before)
+            for job in running:
                 try:
-                    print(*job.result(), sep="\n", flush=True)
+                    said = job.result()
                 except (*ERRORS, BrokenProcessPool) as error:
                     code = max(code, _report(error))
+                else:
+                    print(*said, sep="\n", flush=True)
         except (KeyboardInterrupt, SystemExit):
             for process in active_children():
                 process.terminate()
@@ -324,10 +348,15 @@ def _each(work, paths, outputs, *settings) -> int:
 
 
 def _be_modest():
-    """For one of several processes: one thread, no progress bars, no words when interrupted."""
+    """For one of several processes: one thread, no progress bars, no life without the first."""
     codec.THREADS, hider.BARS = 1, False
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)
 
 
 def _stop(*_):
@@ -361,16 +390,18 @@ def _inspect(options):
     key, code = _key(options), 0
     for path in options.files:
         try:
-            print(*_describe(path, key), sep="\n")
+            said = list(_describe(path, key))
         except ERRORS as error:
             code = max(code, _report(error))
+        else:
+            print(*said, sep="\n")
     return code
 
 
 def _describe(path, key):
     photo = _read(path)
     image = photo.image
-    yield f"{path}: {photo.format}, {_size(image)}, {image.size / 3e6:.1f} megapixels"
+    yield f"{path}: {photo.format}, {_size(image)}"
     yield from (f"  {note}" for note in photo.notes)
     try:
         found = payload.extract(image, key)
@@ -387,13 +418,13 @@ def _describe(path, key):
         yield "  It is too small to be a cover."
         return
     yield f"  As a cover, {'with' if key else 'without'} a key, for a secret of the same size:"
-    yield "    base     payload   bits a pixel   cover PSNR   secret PSNR*"
+    yield "    base       bytes   bits a pixel   cover PSNR   secret PSNR*"
     for name, scores in load_card("residue")["scores"].items():
         base = int(name.split()[-1])
         room = payload.capacity(image.shape, base, key is not None)
         psnr = payload.expected_psnr(base, image)
         yield (
-            f"    {base:4} {room / 1000:8.1f} kB {8 * room * 3 / image.size:14.2f} "
+            f"    {base:4} {room:11,} {8 * room * 3 / image.size:14.2f} "
             f"{psnr:9.1f} dB {scores['secret_psnr']:10.1f} dB"
         )
-    yield "    * mean of small photographs; large ones differ by some dB."
+    yield "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."

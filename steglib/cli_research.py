@@ -79,6 +79,9 @@ def _add_benchmark(commands):
         "--codecs", action="store_true", help="instead compare codecs on them: most of an hour"
     )
     parser.add_argument(
+        "--damage", action="store_true", help="instead find what error correction mends: minutes"
+    )
+    parser.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
     )
     parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")
@@ -92,6 +95,9 @@ def _benchmark(options):
     if options.photographs:
         hiders = [load_model("residue", 5), load_model("classic")]
         print(steglib.benchmark.score_photographs(hiders).round(2).to_string())
+        return
+    if options.damage:
+        print(steglib.benchmark.survived_damage().round(2).to_string())
         return
     if options.codecs:
         print(steglib.benchmark.full_size((2, 3, 5)).round(2).to_string())

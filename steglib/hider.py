@@ -87,7 +87,7 @@ class Hider:
         if min(images.shape[1:3]) < self.min_side:
             raise ValueError(
                 f"{self.name} needs at least {self.min_side}×{self.min_side} pixels, "
-                f"{name} has {images.shape[2]}×{images.shape[1]}."
+                f"{name} has {images.shape[2]}×{images.shape[1]}: enlarge it."
             )
         return images
 

@@ -35,7 +35,7 @@ def load_model(name: str | Path = "residue", base: int | None = None, **options)
             codec = Codec.load(path)
         return ResidueHider(codec, name=path.stem, **options)
     if options:
-        raise ValueError(f"{name} does not write digits: it has no base, no key, no protection.")
+        raise ValueError(f"{name} has no base, no key, no protection: residue has.")
     from steglib.classic import load_classic  # only now: Keras takes seconds to load
 
     with reading(path):

@@ -36,7 +36,7 @@ MAGIC, VERSION = b"sg", 1
 HEADER = struct.Struct(">2sBBIHH")
 PREAMBLE = HEADER.size + 4  # bytes
 LONGEST = 2**16 - 1  # pixels of a secret's side
-DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): it is damaged."
+DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): get it as it was saved."
 CHUNK = 2**12  # this many times 8 groups are converted at once: whole bytes, bounded memory
 
 
@@ -199,7 +199,8 @@ def _open(samples, head, protected, key):
         raise PayloadError(
             "The image is sealed: it needs its key."
             if protected
-            else "The image hides nothing, needs a key, or was changed since (JPEG, resizing)."
+            else "The image hides nothing, needs a key or the classic model, or was changed since "
+            "(JPEG, resizing)."
         )
     else:
         seal = Seal(key, head[: sealing.HEAD])

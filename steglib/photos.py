@@ -224,7 +224,7 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
         problem += "use .png (or .webp, .tif)"
     elif path.suffix.lower() not in WRITERS:
         problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
-        problem += "use .png (or .webp, .tif)"
+        problem += "use .png (or .webp, .tif); for a folder, create it first"
     elif not path.parent.is_dir():
         problem = f"cannot be written, as there is no folder {path.parent}: create it first"
     elif not os.access(path.parent, os.W_OK | os.X_OK):

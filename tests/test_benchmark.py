@@ -181,3 +181,13 @@ def test_throughput_is_the_median_of_warm_calls(clock):
     table = benchmark.throughput([Slow("a"), Slow("b")], images, images, repeats=3)
     assert table.loc["b"].to_dict() == {"hide": 0.5, "reveal": 0.25}
     assert order == ["a", "b"] * 4
+
+
+def test_survived_damage():
+    """In all trials: so the least that the format promises, and never more than its parity."""
+    table = benchmark.survived_damage((96, 96), trials=3)
+    assert list(table.index) == ["low", "medium", "high"]
+    assert list(table.columns) == ["run", "square", "scattered"]
+    assert (table.diff().iloc[1:] > 0).all(axis=None)  # more parity, more survives
+    assert (table["scattered"] < table["square"]).all()
+    assert (table["run"] < [100 / 16, 100 / 8, 100 / 4]).all() and (table["run"] > 2).all()

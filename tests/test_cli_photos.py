@@ -271,7 +271,8 @@ def test_a_bad_file_alone(tmp_path, files, steglib, run_steglib, name, word, cod
     save_bad_files(files[0], folder)
     before = names(tmp_path)
     assert_refused(run_steglib("hide", folder / name, files[1], "-o", stego), 2, name, word)
-    assert_refused(steglib("hide", files[0], folder / name, "-o", stego), 2, name, word)
+    found = steglib("hide", files[0], folder / name, "-o", stego)
+    assert_refused(found, 2, name, "a side of less than 8" if code == 3 else word)
     word = "hides nothing" if code == 3 else word
     assert_refused(steglib("reveal", folder / name, "-o", stego), code, name, word)
     assert names(tmp_path) == before
@@ -305,7 +306,8 @@ def test_nothing_is_overwritten_unless_forced(tmp_path, files, steglib, run_steg
     assert_refused(steglib("hide", files[0], *files, "-o", tmp_path), 2, "more than once")
     (tmp_path / "stegos").mkdir()
     (tmp_path / "stegos" / "cover.png").write_bytes(b"dear old file")
-    several = ["hide", files[0], files[1], files[1], "-o", tmp_path / "stegos"]
+    other = shutil.copy(files[1], tmp_path / "other.png")
+    several = ["hide", files[0], other, files[1], "-o", tmp_path / "stegos"]
     assert_refused(steglib(*several), 2, tmp_path / "stegos" / "cover.png", "--force")
     assert stego.read_bytes() == b"dear old file" and names(tmp_path / "stegos") == ["cover.png"]
     assert steglib("hide", *files, "-o", stego, "--force")[0] == 0
@@ -315,6 +317,15 @@ def test_nothing_is_overwritten_unless_forced(tmp_path, files, steglib, run_steg
         result = steglib("hide", *files, "-o", path, "--force")
         assert_refused(result, 2, f"{path} is to be read")
     assert [path.read_bytes() for path in files] == before
+
+
+def test_the_secret_is_no_cover(tmp_path, files, steglib):
+    """As in `hide holiday/*.jpg holiday/secret.jpg`."""
+    (tmp_path / "link.png").symlink_to(files[1])
+    for cover in (files[1], tmp_path / "link.png"):
+        result = steglib("hide", files[0], cover, files[1], "-o", tmp_path / "stegos")
+        assert_refused(result, 2, f"{cover} is the secret")
+    assert not (tmp_path / "stegos").exists()
 
 
 def test_same_names_in_several_folders(tmp_path, files, steglib):
@@ -334,9 +345,12 @@ def test_outputs_in_folders(tmp_path, files, steglib, run_steglib):
     assert names(tmp_path / "stegos") == ["cover.png"]
     assert steglib("hide", *files, "-o", tmp_path / "stegos" / "new", "--base", 2)[0] == 0
     assert names(tmp_path / "stegos") == ["cover.png", "new"]
+    result = steglib("hide", *files, "-o", tmp_path / "v1.2")
+    assert_refused(result, 2, "no format", "for a folder, create it first")
     result = steglib("hide", *files, "-o", tmp_path / "none" / "stego.png")
     assert_refused(result, 2, "no folder", tmp_path / "none")
-    several = ["hide", files[0], files[1], files[1], "-o"]
+    other = shutil.copy(files[1], tmp_path / "stegos" / "other.png")
+    several = ["hide", files[0], other, files[1], "-o"]
     result = run_steglib(*several, files[0])
     assert_refused(result, 2, files[0])
     assert_refused(steglib(*several, tmp_path / "none" / "stegos"), 2, tmp_path / "none")
@@ -437,12 +451,13 @@ def test_classic_model(tmp_path, pictures, files, steglib, run_steglib):
     assert (code, error) == (0, "") and "scaled and cropped to 64×48 pixels\n" in said
     expected = hider.hide(pictures[0], fit_to(pictures[1], 48, 64))
     assert np.abs(pixels(stego).astype(int) - expected).max() <= 1
-    assert steglib("reveal", stego, "-o", back, "--model", "classic")[0] == 0
+    code, said, _ = steglib("reveal", stego, "-o", back, "--model", "classic")
+    assert code == 0 and "look whether it is a secret" in said
     secret = fit_to(pictures[1], 48, 64)
     assert metrics.psnr(secret[None], pixels(back)[None])[0] > 25
     out = ["-o", tmp_path / "other.png", "--model"]
     keep = ["classic", "--size", "keep"]
-    assert_refused(steglib("hide", *files, *out, *keep), 2, "the cover's size only")
+    assert_refused(steglib("hide", *files, *out, *keep), 2, "the cover's size: omit --size keep")
     assert_refused(steglib("hide", *files, *out, "classic", "--base", 3), 2, "no base")
     assert_refused(steglib("reveal", stego, *out, "nothing"), 2, "no weights 'nothing'", "residue")
     assert not (tmp_path / "other.png").exists()
@@ -524,7 +539,7 @@ def test_empty_keys_are_refused(tmp_path, files, steglib, content):
 def test_unreadable_key_file(tmp_path, files, run_steglib):
     for key in (tmp_path / "missing.txt", tmp_path):
         result = run_steglib("hide", *files, "-o", tmp_path / "stego.png", "--key-file", key)
-        assert_refused(result, 2, key)
+        assert_refused(result, 2, f"key file {key} cannot be read")
     assert not (tmp_path / "stego.png").exists()
 
 
@@ -569,7 +584,7 @@ def test_inspect(tmp_path, files, keys, steglib, run_steglib):
     steglib("hide", *files, "-o", sealed, "--key-file", keys[0], "--protect", "low")
     code, said, error = run_steglib("inspect", files[0], tmp_path / "missing.png", plain, sealed)
     assert code == 2 and error.count("\n") == 1 and "missing.png was not found" in error
-    cover, found, closed = said.split("64×48 pixels, ")[1:]
+    cover, found, closed = said.split("PNG, 64×48 pixels")[1:]
     assert "The image hides nothing, needs a key" in cover
     bytes_ = len(payload.extract(pixels(plain)).data)
     facts = f"40×40 pixels, {bytes_} bytes, base 3, without a key, protection none"
@@ -577,9 +592,9 @@ def test_inspect(tmp_path, files, keys, steglib, run_steglib):
     assert "sealed: it needs its key" in closed
     for base in (3, 5):
         psnr = payload.expected_psnr(base, pixels(files[0]))
-        room = payload.capacity((48, 64, 3), base) / 1000
+        room = payload.capacity((48, 64, 3), base)
         (row,) = (line for line in cover.splitlines() if line.split()[:1] == [str(base)])
-        assert row.split()[1] == f"{room:.1f}" and f"{psnr:.1f} dB" in row
+        assert row.split()[1] == f"{room:,}" and f"{psnr:.1f} dB" in row
     code, said, _ = steglib("inspect", sealed, "--key-file", keys[0])
     assert code == 0 and "with a key, protection low" in said and "40×40" in said
     code, said, _ = steglib("inspect", sealed, "--key-file", keys[1])
@@ -636,6 +651,31 @@ def test_interrupt_leaves_nothing(tmp_path, slow_command):
     assert process.returncode == 130 and names(tmp_path) == ["cover.png", "secret.png"]
 
 
+@pytest.mark.parametrize("wait", [0.1, 0.4, 0.8, 1.2, 1.6])
+def test_interrupt_of_a_command_that_begins(tmp_path, slow_command, wait):
+    cover, _ = slow_command
+    other = shutil.copy(cover, tmp_path / "other.png")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "steglib", "hide", cover, other, tmp_path / "secret.png", "-o",
+         tmp_path / "stegos"], stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )  # fmt: skip
+    time.sleep(wait)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=5)[1] in ("", "steglib: interrupted\n")
+    assert process.returncode in (130, -signal.SIGINT)
+
+
+def test_processes_end_with_the_first(tmp_path, slow_command):
+    """Else they would live on, and keep its output open."""
+    cover, start = slow_command
+    other = shutil.copy(cover, tmp_path / "other.png")
+    process = start(cover, other, output=tmp_path / "stegos")
+    time.sleep(1)
+    process.kill()
+    process.communicate(timeout=10)  # ends when all have closed it
+
+
 @pytest.mark.parametrize("kill", [os.killpg, os.kill])
 @pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupt_of_several(tmp_path, slow_command, kill, number, code):
@@ -673,6 +713,14 @@ def test_interrupt_and_kill_while_writing(tmp_path, slow_command):
 
 
 # Help and messages
+
+
+def test_output_that_nobody_reads_on(files):
+    command = f"{sys.executable} -m steglib inspect {files[0]} {files[1]} | true"
+    done = subprocess.run(
+        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True
+    )
+    assert done.returncode in (0, 141) and not done.stderr
 
 
 def test_without_stderr(tmp_path, files):

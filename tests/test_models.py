@@ -45,10 +45,10 @@ def test_classic_models(name):
     hider = load_model(name)
     assert isinstance(hider, ClassicHider) and hider.name == name
     assert load_model(WEIGHTS / f"{name}.keras").name == name
-    with pytest.raises(ValueError, match=f"{name} does not write digits"):
+    with pytest.raises(ValueError, match=f"{name} has no base"):
         load_model(name, base=5)
     for option in ({"key": b"key"}, {"level": 1}):
-        with pytest.raises(ValueError, match="no key, no protection"):
+        with pytest.raises(ValueError, match="no key, no protection: residue has"):
             load_model(name, **option)
 
 
