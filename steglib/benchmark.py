@@ -433,7 +433,7 @@ def _most_damage(stego, data, places, trials):
         except payload.PayloadError:
             return False
 
-    shares = np.geomspace(0.0001, 0.5, 90)
+    shares = np.append(0, np.geomspace(0.0001, 0.5, 90))
     return 100 * shares[bisect.bisect_left(shares, True, key=dies) - 1]
 
 
