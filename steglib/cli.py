@@ -8,12 +8,20 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
 
-from steglib import cli_research, codec, correction, hider, metrics, payload, photos, sealing
+from steglib import (
+    cli_research,
+    codec,
+    correction,
+    hider,
+    metrics,
+    payload,
+    photos,
+    processes,
+    sealing,
+)
 from steglib.models import load_card, load_model
 from steglib.residue import ResidueHider
 
@@ -42,7 +50,6 @@ picture, a wrong key, or changed since · 130, 143 interrupted. Files appear com
 """
 
 PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
-STOPPED = threading.Event()  # of one of several processes
 ERRORS = OSError, ValueError, FloatingPointError, MemoryError
 
 
@@ -74,9 +81,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _on(number, handler):
-    """What was done on this signal before; only the main thread may change it."""
+    """Handles a signal: only the main thread may say how."""
     if threading.current_thread() is threading.main_thread():
-        return signal.signal(number, handler)
+        signal.signal(number, handler)
 
 
 def _report(error) -> int:
@@ -325,51 +332,20 @@ def _each(work, paths, outputs, *settings) -> int:
         print(*_try(*jobs[0]), sep="\n")
         return 0
     code = 0
-    processes = min(len(jobs), os.cpu_count() or 1, PROCESSES)
-    with ProcessPoolExecutor(processes, get_context("spawn"), _be_modest) as pool:
-        try:
-            # Theirs is to be ended by this one, even while they still import.
-            before = _on(signal.SIGINT, signal.SIG_IGN)
-            running = [pool.submit(_try_unless_stopped, *job) for job in jobs]
-            _on(signal.SIGINT, before)
-            for job in running:
-                try:
-                    said = job.result()
-                except (*ERRORS, BrokenProcessPool) as error:
-                    code = max(code, _report(error))
-                else:
-                    print(*said, sep="\n", flush=True)
-        except (KeyboardInterrupt, SystemExit):
-            for process in active_children():
-                process.terminate()
-            pool.shutdown(cancel_futures=True)
-            raise
+    with processes.running(_try, jobs, PROCESSES, _be_modest) as running:
+        for job in running:
+            try:
+                said = job.result()
+            except (*ERRORS, BrokenProcessPool) as error:
+                code = max(code, _report(error))
+            else:
+                print(*said, sep="\n", flush=True)
     return code
 
 
 def _be_modest():
-    """For one of several processes: one thread, no progress bars, no life without the first."""
+    """For one of several processes: one thread, no progress bars."""
     codec.THREADS, hider.BARS = 1, False
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent():
-    parent_process().join()
-    os._exit(1)
-
-
-def _stop(*_):
-    if not STOPPED.is_set():  # a second signal must not stop the cleaning up
-        STOPPED.set()
-        raise KeyboardInterrupt
-
-
-def _try_unless_stopped(*job):
-    """As the pool gives a process its next job even after it was interrupted."""
-    if STOPPED.is_set():
-        raise KeyboardInterrupt
-    return _try(*job)
 
 
 def _try(work, path, output, *settings):

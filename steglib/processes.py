@@ -1,0 +1,73 @@
+"""Work on several files at a time, in processes that stop when this one is told to, or dies."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context, parent_process
+
+STOPPED = threading.Event()  # of one of the processes
+
+
+@contextlib.contextmanager
+def running(work, jobs, count: int, prepare):
+    """Starts `work(*job)` for every job; gives a list of `concurrent.futures.Future`.
+
+    KeyboardInterrupt and SystemExit, as they come from signals, end the processes: after their
+    cleaning up, but without what they have not finished or begun.
+
+    Args:
+        work, jobs: can be pickled.
+        count: processes at most.
+        prepare: function that each process calls first.
+    """
+    count = min(len(jobs), os.cpu_count() or 1, count)
+    with ProcessPoolExecutor(count, get_context("spawn"), _begin, (prepare,)) as pool:
+        try:
+            with _interrupts_later():
+                futures = [pool.submit(_unless_stopped, work, job) for job in jobs]
+            yield futures
+        except (KeyboardInterrupt, SystemExit):
+            for process in active_children():
+                process.terminate()
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+@contextlib.contextmanager
+def _interrupts_later():
+    """Processes that start meanwhile never get any: this one is to end them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _begin(prepare):
+    prepare()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _end_with_parent():
+    parent_process().join()
+    os._exit(1)
+
+
+def _stop(*_):
+    if not STOPPED.is_set():  # a second signal must not stop the cleaning up
+        STOPPED.set()
+        sys.exit(143)
+
+
+def _unless_stopped(work, job):
+    """As a process gets its next job even after it was told to stop."""
+    if STOPPED.is_set():
+        sys.exit(143)
+    return work(*job)
