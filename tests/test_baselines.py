@@ -85,7 +85,7 @@ def test_codec_notices_damage(pairs):
     hider = Codec("jpeg", 5)
     stego = hider.hide(pairs[0][0], pairs[1][0])
     stego[10, 20, 1] ^= 1
-    with pytest.raises(payload.PayloadError, match="damaged"):
+    with pytest.raises(payload.PayloadError, match="changed after hiding"):
         hider.reveal(stego)
     with pytest.raises(payload.PayloadError, match="hides nothing"):
         hider.reveal(pairs[0])

@@ -716,10 +716,8 @@ def test_interrupt_and_kill_while_writing(tmp_path, slow_command):
 
 
 def test_output_that_nobody_reads_on(files):
-    command = f"{sys.executable} -m steglib inspect {files[0]} {files[1]} | true"
-    done = subprocess.run(
-        ["bash", "-c", f"{command}; exit ${{PIPESTATUS[0]}}"], capture_output=True
-    )
+    command = '"$0" -m steglib inspect "$1" "$2" | true; exit ${PIPESTATUS[0]}'
+    done = subprocess.run(["bash", "-c", command, sys.executable, *files], capture_output=True)
     assert done.returncode in (0, 141) and not done.stderr
 
 
