@@ -321,6 +321,14 @@ def test_keys(quick_scrypt, level):
         extract(cover, KEY)
 
 
+@pytest.mark.parametrize("level", [0, 1])
+def test_what_is_hidden_stays_as_it_was(level):
+    cover, data = draw((40, 50, 3)), bytearray(b"data")
+    before = cover.copy()
+    assert extract(embed(cover, data, 5, level=level)).data == data == b"data"
+    assert np.array_equal(cover, before)
+
+
 def test_sealed_with_the_real_cost():
     cover = draw((20, 20, 3))
     stego = embed(cover, b"data", 5, key=KEY)
