@@ -209,7 +209,7 @@ class ClassicHider(Hider):
 
     def _reveal(self, stegos):
         shape = stegos.shape[1:3]
-        h, w = (side // BLOCK * BLOCK for side in stegos.shape[1:3])
+        h, w = (side // BLOCK * BLOCK for side in shape)
         stegos = stegos[:, :h, :w]
         secrets = np.empty_like(stegos)
         _apply(self.decoder, secrets, stegos)

@@ -228,7 +228,7 @@ def _without_chatter():
 
 def _hide(options):
     for path in options.covers:
-        if path.exists() and options.secret.exists() and path.samefile(options.secret):
+        if _identity(path) and _identity(path) == _identity(options.secret):
             raise ValueError(f"{path} is the secret: as a cover, everybody would see it.")
     outputs = _outputs(options.covers, options, options.secret, options.key_file)
     secret = _read_secret(options.secret)
@@ -312,17 +312,17 @@ def _outputs(paths, options, *also):
         raise ValueError(f"There is no folder {target.parent}: create it first.")
     if folder:
         target.mkdir(exist_ok=True)
-    inputs = {_identity(path) for path in [*paths, *also] if path and path.exists()}
+    inputs = {_identity(path) for path in [*paths, *also] if path} - {None}
     for output in outputs:
         photos.check_output(output, options.force)
-        if output.exists() and _identity(output) in inputs:
+        if _identity(output) in inputs:
             raise ValueError(f"{output} is to be read: write to another file or folder.")
     return outputs
 
 
 def _identity(path):
-    """The same for every name of a file."""
-    return path.stat().st_dev, path.stat().st_ino
+    """The same for every name of a file; None where there is none."""
+    return (path.stat().st_dev, path.stat().st_ino) if path.exists() else None
 
 
 def _each(work, paths, outputs, *settings) -> int:
