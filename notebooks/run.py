@@ -53,7 +53,7 @@ def main() -> None:
 
     import pandas as pd
 
-    from steglib.evaluation import summarise
+    from steglib.evaluation.scores import summarise
 
     print("\nHeld-out pairs, after an 8-bit PNG file:\n")
     print(summarise(pd.read_csv(output / "runs" / "scores.csv")).round(3).to_string())

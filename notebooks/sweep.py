@@ -68,8 +68,8 @@ def gather(points: dict[str, dict], output: Path) -> None:
     """Means of all points that are done, one row each, in `sweep.csv` and `trade_off.png`."""
     import pandas as pd
 
-    from steglib import plotting
-    from steglib.evaluation import peers, summarise
+    from steglib.evaluation import charts as plotting
+    from steglib.evaluation.scores import peers, summarise
 
     rows = []
     for name, values in points.items():

@@ -9,13 +9,13 @@ import lazy_loader
 # Nothing is imported before it is used: a person who hides a photo need not wait for Keras.
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
-    submodules={"benchmark", "classic", "codec_training", "plotting", "training"},
+    submodules={"zoo"},
     submod_attrs={
-        "baselines": ["LSB", "Codec"],
-        "data": ["ImageSet", "load_images", "load_pairs"],
-        "evaluation": ["evaluate", "hide_and_reveal", "summarise"],
+        "channels.residues": ["PayloadError"],
+        "evaluation.scores": ["evaluate", "hide_and_reveal", "summarise"],
         "hider": ["Hider"],
-        "models": ["load_model"],
-        "payload": ["PayloadError"],
+        "images.datasets": ["ImageSet", "load_images", "load_pairs"],
+        "models.baselines": ["LSB", "Codec"],
+        "zoo": ["load_model"],
     },
 )

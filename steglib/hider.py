@@ -1,35 +1,9 @@
 """What every hider is: two methods on 8-bit images."""
 
 import numpy as np
-from tqdm import tqdm
 
-from steglib import photos
-
-BARS = True  # for who waits at a terminal
-
-
-def check_images(images, name: str) -> np.ndarray:
-    """`images` as a batch uint8 [n, h, w, 3].
-
-    Raises:
-        ValueError: another dtype or shape, or no image at all.
-    """
-    images = np.asarray(images)
-    if images.dtype != np.uint8:
-        raise ValueError(
-            f"{name} must be uint8, grey levels 0…255, not {images.dtype}. "
-            "Scale and round floats first."
-        )
-    if images.ndim not in (3, 4) or images.shape[-1] != 3 or 0 in images.shape:
-        raise ValueError(
-            f"{name} must have the shape [h, w, 3] or [n, h, w, 3], not {list(images.shape)}."
-        )
-    return images[None] if images.ndim == 3 else images
-
-
-def bar(parts, title: str):
-    """Goes through `parts`; a progress bar appears at a terminal if that takes long."""
-    return tqdm(parts, title, leave=False, delay=1, disable=None if BARS else True)
+from steglib.images import photos
+from steglib.images.arrays import check_images
 
 
 class Hider:

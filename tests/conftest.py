@@ -7,7 +7,8 @@ import pytest
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
-from steglib import load_images, load_pairs, paths, sealing
+from steglib import load_images, load_pairs, paths
+from steglib.channels import seal as sealing
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from steglib import load_images, load_model, payload
-from steglib.codec import _blocks, _open
+from steglib import load_images, load_model
+from steglib.channels import residues as payload
+from steglib.codec.codec import _blocks, _open
 
 HERE = Path(__file__).parent
 VECTORS = {

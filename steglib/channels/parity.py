@@ -1,0 +1,81 @@
+"""Error correction: bytes that survive the change of some samples, anywhere.
+
+Reed-Solomon codes (Reed and Solomon, 1960, https://doi.org/10.1137/0108018) of the `reedsolo`
+library. A byte string fills a grid of rows; each code word has one byte in each row, further
+along in some rows than in others, so that neither a run nor a rectangle of damage meets a code
+word often. The data come first, as they are, then the parity.
+"""
+
+import contextlib
+import zlib
+
+import numpy as np
+from reedsolo import ReedSolomonError, RSCodec
+
+from steglib.progress import bar
+
+LEVELS = ("none", "low", "medium", "high")
+PARITY = 0, 1 / 8, 1 / 4, 1 / 2  # of all bytes; half as many wrong ones can be corrected
+LONGEST = 255  # bytes in a code word
+APART = 16  # columns; more than the bytes that one sample's digit can change
+HEAD = 255  # bytes of a protected head,
+HEAD_DATA = 45  # of which so many are its content
+
+
+def grid(room: int, level: int) -> tuple[int, int, int]:
+    """Code words, and in each of them bytes of data and of parity, that fill `room` bytes.
+
+    All 0 where there is no room for one byte of data and its parity.
+    """
+    words = APART * -(-room // (LONGEST * APART))
+    rows = room // words if words else 0
+    parity = max(2, 2 * int(rows * PARITY[level] / 2))
+    return (words, rows - parity, parity) if rows > parity else (0, 0, 0)
+
+
+def size(room: int, level: int) -> int:
+    """How many of `room` bytes data and parity fill."""
+    words, rows, parity = grid(room, level)
+    return words * (rows + parity)
+
+
+def protect(data: bytes, room: int, level: int) -> bytes:
+    """`data`, filled up with zeros, and parity: `size(room, level)` bytes in all."""
+    words, rows, parity = grid(room, level)
+    data = np.frombuffer(data.ljust(words * rows, b"\0"), np.uint8).reshape(rows, words)
+    codec, aligned = RSCodec(parity), _roll(data, -1)
+    found = [codec.encode(aligned[:, i].tobytes())[rows:] for i in bar(range(words), "protecting")]
+    found = np.frombuffer(b"".join(found), np.uint8).reshape(words, parity).T
+    return data.tobytes() + _roll(found, 1, rows).tobytes()
+
+
+def correct(protected: bytes, room: int, level: int) -> bytes:
+    """The data and the zeros after them, corrected where that is possible."""
+    words, rows, parity = grid(room, level)
+    protected = np.frombuffer(protected, np.uint8).reshape(rows + parity, words)
+    codec, aligned = RSCodec(parity), _roll(protected, -1)
+    for i in bar(range(words), "correcting"):
+        with contextlib.suppress(ReedSolomonError):  # a checksum will tell
+            aligned[:rows, i] = np.frombuffer(codec.decode(aligned[:, i].tobytes())[0], np.uint8)
+    return _roll(aligned[:rows], 1).tobytes()
+
+
+def protect_head(head: bytes) -> bytes:
+    """`HEAD` bytes, of which (HEAD − HEAD_DATA) / 2 = 105 may change."""
+    return bytes(RSCodec(HEAD - HEAD_DATA).encode(head.ljust(HEAD_DATA, b"\0")))
+
+
+def correct_head(head: bytes) -> bytes | None:
+    """The first `HEAD_DATA` bytes, corrected; None if these were never protected."""
+    try:
+        found = bytes(RSCodec(HEAD - HEAD_DATA).decode(head)[0])
+    except ReedSolomonError:
+        return None
+    return found if any(found) else None  # zeros, a black image's, are a code word, too
+
+
+def _roll(rows, direction, first=0):
+    """Rows by their offsets, multiples of `APART`: along (1) or back (−1)."""
+    steps = rows.shape[1] // APART
+    offsets = [APART * (zlib.crc32(bytes([first + i])) % steps) for i in range(len(rows))]
+    return np.stack([np.roll(row, direction * by) for row, by in zip(rows, offsets, strict=True)])

@@ -1,0 +1,128 @@
+"""Scores any hider on any pairs, through a real 8-bit PNG file."""
+
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+from tqdm import tqdm
+
+from steglib.evaluation import metrics
+
+BATCH = 100
+ROUNDING_PSNR = 10 * math.log10(255**2 * 12)  # 58.9 dB: rounding has a mean square error of 1/12
+
+
+def through_png(images) -> np.ndarray:
+    """`images` (uint8 [n, h, w, 3]) after each was written as a PNG file and read back."""
+    return np.stack([_through_png(image) for image in images])
+
+
+def _through_png(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return np.asarray(Image.open(file))
+
+
+def hide_and_reveal(hider, covers, secrets) -> tuple[np.ndarray, np.ndarray]:
+    """Stego images as read back from their files, and what is revealed from these.
+
+    Args:
+        hider: has `hide` and `reveal`, see `steglib.hider.Hider`.
+        covers, secrets: uint8 [n, h, w, 3].
+
+    Returns:
+        Two arrays uint8 [n, h, w, 3].
+    """
+    stegos = through_png(hider.hide(covers, secrets))
+    return stegos, hider.reveal(stegos)
+
+
+def score(covers, secrets, stegos, revealed) -> pd.DataFrame:
+    """One row for each pair: PSNR, SSIM, RMSE and MAE, of the cover and of the secret."""
+    columns = {}
+    for kind, wanted, got in (("cover", covers, stegos), ("secret", secrets, revealed)):
+        for name in ("psnr", "ssim", "rmse", "mae"):
+            columns[f"{kind}_{name}"] = getattr(metrics, name)(wanted, got)
+    return pd.DataFrame(columns)
+
+
+def evaluate(hiders, covers, secrets, progress: bool = True) -> pd.DataFrame:
+    """Scores hiders on the same pairs.
+
+    Args:
+        hiders: any number of them.
+        covers, secrets: uint8 [n, h, w, 3].
+        progress: whether to show a progress bar.
+
+    Returns:
+        One row for each hider and pair: `model`, `pair` and the columns of `score`.
+
+    Raises:
+        ValueError: two hiders have the same name, or there are no pairs.
+    """
+    names = [hider.name for hider in hiders]
+    if len(set(names)) < len(names):
+        raise ValueError(f"Hiders must have different names, not {names}.")
+    if not len(covers):
+        raise ValueError("There are no pairs to score.")
+    tables = []
+    starts = range(0, len(covers), BATCH)
+    with tqdm(total=len(hiders) * len(starts), desc="Scoring", disable=not progress) as bar:
+        for hider in hiders:
+            for start in starts:
+                cover, secret = covers[start : start + BATCH], secrets[start : start + BATCH]
+                table = score(cover, secret, *hide_and_reveal(hider, cover, secret))
+                table.insert(0, "model", hider.name)
+                table.insert(1, "pair", range(start, start + len(table)))
+                tables.append(table)
+                bar.update()
+    return pd.concat(tables, ignore_index=True)
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each model, in order: means over the pairs; of RMSE, the root mean square.
+
+    A PSNR counts up to `ROUNDING_PSNR` only. An image that comes back exactly has an infinite
+    one, so a mean needs some limit, and with a high one the share of exact images would drown how
+    good the others are. This one is where the scene itself is no better known: rounding it to 8
+    bits, once, erred by as much.
+    """
+    values = scores.drop(columns="pair")
+    limited = [column for column in values if column.endswith("_psnr")]
+    values[limited] = values[limited].clip(upper=ROUNDING_PSNR)
+    rooted = [column for column in values if column.endswith("_rmse")]
+    values[rooted] = values[rooted] ** 2
+    means = values.groupby("model", sort=False).mean()
+    means[rooted] = np.sqrt(means[rooted])
+    return means
+
+
+def peers() -> pd.DataFrame:
+    """What other systems reach, measured by us on 1,000 pairs or reported by their authors."""
+    return pd.read_csv(Path(__file__).parent / "peers.csv").set_index("system")
+
+
+def image_traits(images) -> pd.DataFrame:
+    """What about an image may predict how well it hides or is hidden.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+
+    Returns:
+        One row for each image, in grey levels: `brightness` (mean), `contrast` (standard
+        deviation), `texture` (mean absolute difference of neighbours); and `saturation`, the
+        share of samples at 0 or 255.
+    """
+    levels = np.asarray(images, np.float32)
+    across = np.abs(np.diff(levels, axis=2)).mean(axis=(1, 2, 3))
+    down = np.abs(np.diff(levels, axis=1)).mean(axis=(1, 2, 3))
+    traits = {
+        "brightness": levels.mean(axis=(1, 2, 3)),
+        "contrast": levels.std(axis=(1, 2, 3)),
+        "texture": (across + down) / 2,
+        "saturation": ((levels == 0) | (levels == 255)).mean(axis=(1, 2, 3)),
+    }
+    return pd.DataFrame(traits)

@@ -1,0 +1,322 @@
+"""Files → uint8 arrays → cover/secret pairs."""
+
+import functools
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from tqdm import tqdm
+
+from steglib import paths
+from steglib.images import photos
+
+EXTENSIONS = {".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class ImageSet:
+    """Pictures of one size with their labels.
+
+    Attributes:
+        images: uint8 [n, h, w, 3], RGB, possibly memory-mapped.
+        labels: int32 [n], an index into `classes`, −1 where the class is unknown.
+        classes: the identifier of each class (for Tiny ImageNet, its WordNet id).
+        names: the file of each image, relative to the dataset's folder.
+        words: a readable name for each identifier, as far as the dataset has one.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    names: tuple[str, ...]
+    words: dict[str, str]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def class_name(self, i: int) -> str:
+        """A readable class for image `i`."""
+        if self.labels[i] < 0:
+            return "unknown"
+        identifier = self.classes[self.labels[i]]
+        return self.words.get(identifier, identifier).split(",")[0]
+
+
+def find_tiny_imagenet() -> Path:
+    """The folder of Tiny ImageNet, the first of `paths.dataset_candidates` that holds it.
+
+    Raises:
+        FileNotFoundError: it lies in none of them; the message lists them all.
+    """
+    candidates = paths.dataset_candidates()
+    for folder in candidates:
+        if (folder / "train").is_dir() and (folder / "wnids.txt").is_file():
+            return folder
+    searched = "\n".join(f"  {folder}" for folder in candidates)
+    raise FileNotFoundError(
+        f"Tiny ImageNet was not found. Searched:\n{searched}\n"
+        "Get it from Kaggle (https://www.kaggle.com/datasets/nikhilshingadiya/tinyimagenet200, or "
+        "`kaggle datasets download nikhilshingadiya/tinyimagenet200 --unzip -p data`), or set "
+        f"STEGLIB_DATA to the folder that holds {paths.DATASET}."
+    )
+
+
+def load_images(
+    source: str | Path = "sample",
+    split: str = "train",
+    *,
+    limit: int | None = None,
+    size: int = 64,
+    on_error: str = "raise",
+    progress: bool = True,
+) -> ImageSet:
+    """Loads one split of a dataset, from its files the first time and from a cache afterwards.
+
+    Args:
+        source: "tiny-imagenet", "sample" (the bundled photographs) or any folder: one in
+            Tiny ImageNet's layout (or that holds `tiny-imagenet-200`), one with train/val/test
+            inside, one with a folder for each class, or one with pictures only. Where a folder
+            has no splits of its own, every tenth picture (in an order drawn once) is "val" and
+            the others are "train".
+        split: "train", "val" or "test".
+        limit: at most this many images, spread evenly over the split; None for all.
+        size: side in pixels. Pictures of another size are scaled (Lanczos, which filters
+            before it shrinks) and cropped to a centred square.
+        on_error: "raise", or "skip" to leave out files that do not decode and print how many.
+        progress: whether to show a progress bar while decoding.
+
+    Returns:
+        An `ImageSet` whose images are memory-mapped, read-only.
+
+    Raises:
+        FileNotFoundError: the dataset or the split is missing or holds no picture.
+        ValueError: a file is missing, truncated or no picture (the message names it), or an
+            argument has no such value.
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}, not {split!r}.")
+    if on_error not in ("raise", "skip"):
+        raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}.")
+    root = _resolve(source)
+    files, identifiers = _list_files(root, split)
+    if limit is not None and limit < len(files):
+        chosen = np.linspace(0, len(files) - 1, limit).round().astype(int)
+        files, identifiers = [files[i] for i in chosen], [identifiers[i] for i in chosen]
+    if not files:
+        raise FileNotFoundError(f"No pictures for the split {split!r} in {root}.")
+    images, kept = _decode_cached(root, files, size, on_error, progress)
+    if len(kept) < len(files):
+        print(f"Skipped {len(files) - len(kept)} of {len(files)} files that do not decode.")
+    classes = _classes(root, identifiers)
+    index = {identifier: i for i, identifier in enumerate(classes)}
+    labels = np.array([index.get(identifiers[i], -1) for i in kept], np.int32)
+    names = tuple(files[i] for i in kept)
+    return ImageSet(images, labels, classes, names, _words(root))
+
+
+def _resolve(source: str | Path) -> Path:
+    if source == "tiny-imagenet":
+        return find_tiny_imagenet()
+    root = paths.sample_dir() if source == "sample" else Path(source)
+    if not root.is_dir():
+        raise FileNotFoundError(f"The folder {root} does not exist.")
+    inside = root / paths.DATASET
+    return inside if inside.is_dir() else root
+
+
+def _pictures(folder: Path) -> list[str]:
+    """Pictures anywhere below `folder`, relative to it, sorted."""
+    found = []
+    for parent, _, names in os.walk(folder):
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        pictures = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
+        found += [prefix + name for name in pictures]
+    return sorted(found)
+
+
+def _list_files(root: Path, split: str) -> tuple[list[str], list[str | None]]:
+    """Files of one split, relative to root, and the class identifier of each."""
+    annotations = root / split / "val_annotations.txt"
+    if annotations.is_file():
+        rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line]
+        return [f"{split}/images/{name}" for name, _ in rows], [wnid for _, wnid in rows]
+    if (root / "train").is_dir():
+        if not (root / split).is_dir():
+            return [], []
+        inside = _pictures(root / split)
+        files = [f"{split}/{name}" for name in inside]
+    else:
+        inside = files = _pictures(root)
+        order = np.random.default_rng(0).permutation(len(files))
+        in_val = {int(i) for i in order[: len(files) // 10]}
+        chosen = [i for i in range(len(files)) if (i in in_val) == (split == "val")]
+        inside = files = [files[i] for i in chosen] if split != "test" else []
+    first = [name.split("/", 1)[0] if "/" in name else None for name in inside]
+    return files, [None if name == "images" else name for name in first]
+
+
+def _classes(root: Path, identifiers: list[str | None]) -> tuple[str, ...]:
+    listed = root / "wnids.txt"
+    if listed.is_file():
+        return tuple(listed.read_text().split())
+    return tuple(sorted({name for name in identifiers if name is not None}))
+
+
+def _words(root: Path) -> dict[str, str]:
+    listed = root / "words.txt"
+    if not listed.is_file():
+        return {}
+    return dict(line.split("\t", 1) for line in listed.read_text().splitlines() if "\t" in line)
+
+
+def _decode(path: Path, size: int) -> np.ndarray:
+    return photos.fit_to(photos.read_photo(path).image, size, size)
+
+
+def _decode_cached(root, files, size, on_error, progress) -> tuple[np.ndarray, list[int]]:
+    """Images [n, size, size, 3] and the positions in `files` that they come from."""
+    folder = paths.cache_dir() / _cache_key(root, files, size, on_error)
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Written elsewhere and renamed when complete: a cache that exists is whole.
+        scratch = Path(tempfile.mkdtemp(prefix="writing-", dir=folder.parent))
+        try:
+            _decode_into(scratch, root, files, size, on_error, progress)
+            scratch.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # if it is there, another process was faster
+                raise
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+    kept = json.loads((folder / "kept.json").read_text())
+    return np.load(folder / "images.npy", mmap_mode="r")[: len(kept)], kept
+
+
+def _decode_into(folder: Path, root, files, size, on_error, progress) -> None:
+    shape = (len(files), size, size, 3)
+    images = np.lib.format.open_memmap(folder / "images.npy", "w+", np.uint8, shape)
+    kept = []
+
+    def decode(name):
+        try:
+            return _decode(root / name, size)
+        except ValueError:
+            if on_error == "raise":
+                raise
+            return None
+
+    bar = tqdm(total=len(files), desc="Decoding", unit="img", disable=not progress)
+    with bar, ThreadPoolExecutor() as pool:
+        # In slices, so that decoded images wait in memory for a moment only.
+        for start in range(0, len(files), 1024):
+            batch = files[start : start + 1024]
+            for i, image in enumerate(pool.map(decode, batch), start):
+                if image is not None:
+                    images[len(kept)] = image
+                    kept.append(i)
+            bar.update(len(batch))
+    if not kept:
+        raise ValueError(f"None of the {len(files)} files in {root} decodes.")
+    images.flush()
+    (folder / "kept.json").write_text(json.dumps(kept))
+
+
+def _cache_key(root: Path, files: list[str], size: int, on_error: str) -> str:
+    digest = hashlib.sha256(f"{root.resolve()} {size} {on_error}".encode())
+    for name in files:
+        try:
+            stat = os.stat(f"{root}/{name}")
+            digest.update(f"{name} {stat.st_size} {stat.st_mtime_ns}\n".encode())
+        except FileNotFoundError:  # it is listed, but not there
+            digest.update(f"{name} missing\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def split_images(images: np.ndarray, held_out: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Indices of a training part and of a held-out part of `held_out` images, drawn by `seed`."""
+    if not 2 <= held_out <= len(images) - 2:
+        raise ValueError(f"held_out must lie in 2…{len(images) - 2}, not {held_out}.")
+    order = np.random.default_rng(seed).permutation(len(images))
+    return np.sort(order[held_out:]), np.sort(order[:held_out])
+
+
+def draw_pairs(n_images: int, n_pairs: int, seed: int = 0) -> np.ndarray:
+    """Indices int [n_pairs, 2] of covers and secrets.
+
+    No image is paired with itself. Up to `n_images // 2` pairs, all images are distinct; up
+    to `n_images`, no image is a cover twice or a secret twice.
+    """
+    if n_images < 2:
+        raise ValueError(f"Pairs need at least 2 images, not {n_images}.")
+    rounds = []
+    for k in range(-(-n_pairs // n_images)):
+        order = np.random.default_rng([seed, k]).permutation(n_images)
+        rounds.append(np.stack([order, np.roll(order, -(n_images // 2))], axis=1))
+    return np.concatenate(rounds)[:n_pairs] if rounds else np.empty((0, 2), int)
+
+
+def load_pairs(images: np.ndarray, n_pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Covers and secrets, each uint8 [n_pairs, h, w, 3], drawn by `draw_pairs`."""
+    covers, secrets = draw_pairs(len(images), n_pairs, seed).T
+    return images[covers], images[secrets]
+
+
+class PairBatches(keras.utils.PyDataset):
+    """All batches `((covers, secrets), both)` of a training, epoch after epoch, for `fit`.
+
+    Images are paired and mirrored afresh every epoch; each is a cover once and a secret once.
+    `both` is uint8 [n, h, w, 6], the target that `losses` compare with. What a batch holds
+    depends on the seed and its number alone, so a resumed run sees what an uninterrupted one
+    would have seen. Give `steps_per_epoch` to `fit` too, so that it counts epochs as we do.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+        batch_size: pairs in a batch; the rest of an epoch that fills none is left out.
+        chosen: indices of the images to use, None for all.
+        epochs: how many epochs there are in all.
+        first_epoch: the epoch to begin with, counted from 0.
+        seed: integer.
+        augment: whether to mirror covers and secrets at random, left to right.
+
+    Raises:
+        ValueError: the images do not fill one batch.
+    """
+
+    def __init__(
+        self, images, batch_size, chosen=None, epochs=1, first_epoch=0, seed=0, augment=True
+    ):
+        super().__init__()
+        self.chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
+        if len(self.chosen) < batch_size:
+            raise ValueError(f"{len(self.chosen)} images do not fill a batch of {batch_size}.")
+        self.images, self.batch_size, self.seed, self.augment = images, batch_size, seed, augment
+        self.steps_per_epoch = len(self.chosen) // batch_size
+        self.first, self.last = first_epoch * self.steps_per_epoch, epochs * self.steps_per_epoch
+        self._pairs = functools.lru_cache(maxsize=2)(self._draw_epoch)
+
+    def _draw_epoch(self, epoch):
+        n = len(self.chosen)
+        seed = int(np.random.default_rng([self.seed, epoch]).integers(2**31))
+        return self.chosen[draw_pairs(n, n, seed)]
+
+    def __len__(self):
+        return self.last - self.first
+
+    def __getitem__(self, index):
+        epoch, step = divmod(self.first + index, self.steps_per_epoch)
+        pairs = self._pairs(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        batch = self.images[pairs]  # [n, 2, h, w, 3]
+        if self.augment:
+            mirror = np.random.default_rng([self.seed, epoch, step]).random(pairs.shape) < 0.5
+            batch[mirror] = batch[mirror][:, :, ::-1]
+        covers, secrets = batch[:, 0], batch[:, 1]
+        return (covers, secrets), np.concatenate([covers, secrets], axis=-1)

@@ -1,0 +1,588 @@
+import io
+import math
+import struct
+import zlib
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from scipy import stats
+
+from steglib.channels import parity as correction
+from steglib.channels import residues as payload
+from steglib.channels import seal as sealing
+from steglib.channels.residues import (
+    BASES,
+    JPEG,
+    RAW,
+    Payload,
+    PayloadError,
+    capacity,
+    embed,
+    expected_psnr,
+    extract,
+)
+from steglib.evaluation import metrics
+
+# k digits ↔ m bits: a part of the format, so written files depend on it.
+GROUPS = {2: (64, 64), 3: (36, 57), 4: (32, 64), 5: (25, 58), 6: (24, 62), 7: (20, 56)}
+GROUPS |= {8: (21, 63), 9: (18, 57), 10: (19, 63), 11: (11, 38), 12: (12, 43), 13: (10, 37)}
+GROUPS |= {14: (15, 57), 15: (10, 39), 16: (16, 64)}
+
+
+def draw(shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def draw_bytes(length, seed=1):
+    return np.random.default_rng(seed).bytes(length)
+
+
+@pytest.fixture(scope="module")
+def stego():
+    """Filled to the last byte, at base 5."""
+    return embed(draw((16, 24, 3)), draw_bytes(capacity((16, 24, 3), 5)), 5)
+
+
+def with_byte(stego, index, value):
+    """`stego` with another byte in its preamble."""
+    changed = stego.copy()
+    samples = changed.reshape(-1)[8 * index : 8 * index + 8]
+    samples[:] = samples & 254 | np.unpackbits(np.uint8([value]), bitorder="little")
+    return changed
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.sampled_from(BASES),
+    st.tuples(st.integers(7, 24), st.integers(7, 24), st.just(3)),
+    st.sampled_from(["black", "white", "random"]),
+    st.integers(0, 2**32),
+)
+def test_every_length_around_the_capacity_comes_back(base, shape, kind, seed):
+    cover = {"black": np.zeros, "white": lambda *a: ~np.zeros(*a), "random": None}[kind]
+    cover = cover(shape, np.uint8) if cover else draw(shape, seed)
+    room = capacity(shape, base)
+    for length in {0, 1, 7, 8, room // 2, *range(max(0, room - 9), room + 1)}:
+        if length <= room:
+            for data in (draw_bytes(length, seed), b"\xff" * length):
+                stego = embed(cover, data, base, JPEG, (3, 65535))
+                assert stego.shape == shape and stego.dtype == np.uint8
+                assert extract(stego) == Payload(data, base, JPEG, (3, 65535))
+    with pytest.raises(ValueError, match=f"^{room + 1} bytes do not fit.* carries {room},"):
+        embed(cover, bytes(room + 1), base)
+
+
+@pytest.mark.parametrize("base", [2, 5, 13])
+def test_large_images_are_converted_in_parts(base):
+    cover = draw((1500, 1000, 3))
+    for length in (capacity(cover.shape, base), 400_001):
+        data = draw_bytes(length)
+        assert extract(embed(cover, data, base)) == Payload(data, base, RAW, (1500, 1000))
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_format_version_1(base):
+    """Written out once more, with Python's integers: files that exist must remain readable."""
+    cover, data, (k, m) = draw((20, 20, 3)), draw_bytes(97), GROUPS[base]
+    header = b"sg" + struct.pack(">BBIHH", 0x10, (base - 1) * 16 + JPEG, 97, 300, 200)
+    preamble = header + struct.pack(">I", zlib.crc32(header + data))
+    samples = embed(cover, data, base, JPEG, (300, 200)).reshape(-1).tolist()
+    assert sum((x % 2) << i for i, x in enumerate(samples[:128])) == int.from_bytes(
+        preamble, "little"
+    )
+    for start in range(0, 97 * 8, m):
+        value = (int.from_bytes(data, "little") >> start) % 2**m
+        digits = [x % base for x in samples[128 + start // m * k :][:k]]
+        if start + m > 97 * 8:
+            needed = next(n for n in range(k + 1) if base**n >= 2 ** (97 * 8 - start))
+            assert len(set(digits[needed:])) > 1 or k - needed < 8  # no zeros: nothing stands out
+            digits = digits[:needed]
+        assert sum(x * base**i for i, x in enumerate(digits)) == value
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_every_sample_moves_to_the_nearest_value(base):
+    cover = np.arange(256, dtype=np.uint8).repeat(60).reshape(64, 80, 3)
+    stego = embed(cover, draw_bytes(1900), base)
+    samples = zip(cover.reshape(-1).tolist(), stego.reshape(-1).tolist(), strict=True)
+    for i, (before, after) in enumerate(samples):
+        radix = base if i >= 128 else 2
+        assert abs(after - before) == min(
+            abs(value - before) for value in range(after % radix, 256, radix)
+        )
+
+
+@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("full", [True, False])
+def test_mean_change_is_as_expected(base, full):
+    """Also where there are no data; and ties make an image neither brighter nor darker."""
+    cover = draw((256, 256, 3)) // 2 + np.uint8(64)
+    stego = embed(cover, draw_bytes(full * capacity(cover.shape, base)), base)
+    assert metrics.psnr(cover[None], stego[None])[0] == pytest.approx(expected_psnr(base), abs=0.1)
+    assert abs((stego.astype(float) - cover).mean()) < 0.015 * base
+
+
+@pytest.mark.parametrize("base", [2, 5, 16])
+def test_expected_psnr_of_a_cover(base):
+    """Black and white samples have one way to go only."""
+    cover = np.where(draw((128, 128, 3)) < 128, draw((128, 128, 3), 1), np.uint8(255))
+    psnr = metrics.psnr(cover[None], embed(cover, b"", base)[None])[0]
+    assert expected_psnr(base, cover) == pytest.approx(psnr, abs=0.1)
+    assert expected_psnr(base, cover) <= expected_psnr(base) - 0.5 * (base > 2)
+    assert expected_psnr(base, cover % 100 + 50) == pytest.approx(expected_psnr(base))
+
+
+def test_expected_psnr_is_that_of_all_digits():
+    for base in BASES:
+        steps = np.arange(base) - (base - 1) // 2
+        wanted = metrics.psnr(np.full((1, 1, base, 1), 99.0), 99 + steps[None, None, :, None])[0]
+        assert expected_psnr(base) == pytest.approx(wanted)
+
+
+def test_capacity():
+    for base in BASES:
+        bits, digits = 8 * capacity((500, 400, 3), base), 500 * 400 * 3 - 128
+        assert 0.985 <= bits / (digits * np.log2(base)) <= 1
+        assert capacity((1, 42, 3), base) == capacity((1, 43, 3), base) == 0
+    assert capacity((64, 64, 3), 2) == 1520
+    assert capacity((64, 64, 3), 5) == 3526
+
+
+def test_digits_after_the_data_are_random_and_reproducible():
+    cover = np.full((32, 32, 3), 100, np.uint8)
+    stego = embed(cover, b"few", 8)
+    counts = np.bincount(stego.reshape(-1)[256:] % 8, minlength=8)
+    assert counts.min() > 0.7 * counts.mean()
+    assert np.array_equal(stego, embed(cover, b"few", 8))
+    assert not np.array_equal(stego[4:], embed(cover, b"two", 8)[4:])
+
+
+def test_a_view_is_a_cover():
+    cover = draw((40, 30, 3))
+    assert np.array_equal(
+        embed(cover[::2, ::-1], b"data", 5), embed(cover[::2, ::-1].copy(), b"data", 5)
+    )
+    assert np.array_equal(cover, draw((40, 30, 3)))
+
+
+def test_wrong_arguments_are_refused():
+    cover = draw((16, 16, 3))
+    for base in (0, 1, 17, 2.5, None):
+        with pytest.raises(ValueError, match="base must lie in 2…16, not"):
+            embed(cover, b"", base)
+        with pytest.raises(ValueError, match="base"):
+            capacity(cover.shape, base)
+    for size in ((0, 5), (5, 65536), (-1, 5)):
+        with pytest.raises(ValueError, match=f"1…65535.*: not {size[1]}×{size[0]}"):
+            embed(cover, b"", 5, size=size)
+    with pytest.raises(ValueError, match="Format"):
+        embed(cover, b"", 5, codec=6)
+    with pytest.raises(ValueError, match="7×6 pixels"):
+        embed(draw((6, 7, 3)), b"", 5)
+    for wrong in (cover[None], cover[0]):
+        with pytest.raises(ValueError, match="one image"):
+            embed(wrong, b"", 5)
+    for function in (extract, lambda image: embed(image, b"", 5)):
+        with pytest.raises(ValueError, match="uint8"):
+            function(cover / 255)
+        with pytest.raises(ValueError, match="shape"):
+            function(cover[..., :2])
+    assert extract(embed(cover, b"x", np.int64(16))).data == b"x"
+
+
+def test_images_that_hide_nothing(stego, pairs):
+    file = io.BytesIO()
+    Image.fromarray(stego).save(file, "JPEG", quality=98)
+    plain = [*pairs[0], np.zeros((9, 9, 3), np.uint8), draw((1, 1, 3)), stego[1:], stego[:, 1:]]
+    for image in [*plain, np.asarray(Image.open(file))]:
+        with pytest.raises(PayloadError, match="hides nothing"):
+            extract(image)
+
+
+def test_preambles_of_other_versions_and_impossible_ones(stego):
+    for index, value, match in (
+        (2, 0x20, "Another version.* format 2"),
+        (2, 0x11, "makes no sense"),  # protected, but not spread
+        (2, 0x14, "Another version.* level 4"),
+        (3, 0x46, "Another version.* codec 6"),
+        (3, 0x00, "makes no sense"),
+        (4, 0xFF, "cropped or damaged.* room for"),
+        (8, 0x01, "changed after hiding"),
+        (15, stego[1, 16, 0] ^ 1, "changed after hiding"),
+    ):
+        with pytest.raises(PayloadError, match=match):
+            extract(with_byte(stego, index, value))
+
+
+def test_one_changed_sample_is_noticed(stego):
+    few = embed(stego, draw_bytes(99), 16)  # its data take 198 digits, those of stego 1021
+    for image, digits in ((stego, 1021), (few, 198)):
+        for i in [*range(96, 160), *range(160, 128 + digits, 17), 128 + digits - 1]:
+            changed = image.copy()
+            changed.reshape(-1)[i] ^= 1
+            with pytest.raises(PayloadError, match="changed after hiding"):
+                extract(changed)
+
+
+def test_cropped_images_are_noticed(stego):
+    wide = embed(draw((8, 60, 3)), bytes(range(100)), 3)
+    for cropped, match in (
+        (stego[:-1], "cropped"),
+        (wide[:3], "cropped"),
+        (wide[:, :-1], "changed after hiding"),
+    ):
+        with pytest.raises(PayloadError, match=match):
+            extract(cropped)
+    assert extract(wide[:4]).data == bytes(range(100))  # all that it holds is still there
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(min_size=13, max_size=13), st.integers(0, 2**32))
+def test_garbage_raises_nothing_else(rest, seed):
+    image = draw((8, 8, 3), seed)
+    for index, value in enumerate(b"sg\x10" + rest):
+        image = with_byte(image, index, value)
+    with pytest.raises(PayloadError):
+        extract(image)
+
+
+KEY = b"pass phrase"
+SOME_BASES = 2, 3, 5, 6, 8, 12, 16
+
+
+@pytest.mark.parametrize("base", SOME_BASES)
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("level", range(4))
+def test_round_trips_with_key_and_level(quick_scrypt, base, key, level):
+    cover = draw((36, 30, 3))
+    room = capacity(cover.shape, base, key is not None, level)
+    for length in (0, 1, room // 2, room - 1, room):
+        data = draw_bytes(length)
+        stego = embed(cover, data, base, JPEG, (3, 65535), key, level)
+        assert stego.shape == cover.shape and stego.dtype == np.uint8
+        assert np.abs(stego.astype(int) - cover).max() < base
+        wanted = Payload(data, base, JPEG, (3, 65535), key is not None, level)
+        assert extract(stego, key) == wanted
+    with pytest.raises(ValueError, match=f"^{room + 1} bytes do not fit.* carries {room},"):
+        embed(cover, bytes(room + 1), base, key=key, level=level)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("level", range(4))
+def test_covers_around_the_least(quick_scrypt, key, level):
+    """Where nothing fits, not even no data, is nothing written; a little more, and all is well."""
+    sealed, fits = key is not None, []
+    for width in range(20, 860, 2):
+        cover, room = draw((1, width, 3)), capacity((1, width, 3), 5, sealed, level)
+        if room < 17 and (level == 0 or width > 679):
+            try:
+                stego = embed(cover, bytes(room), 5, key=key, level=level)
+            except ValueError as error:
+                assert "do not fit" in str(error) and room == 0 and not any(fits)
+                fits.append(False)
+            else:
+                assert extract(stego, key).data == bytes(room)
+                fits.append(True)
+    assert True in fits and False in fits
+
+
+def test_capacity_with_key_and_level():
+    shape = (64, 64, 3)
+    assert capacity(shape, 5, sealed=True) == 3526 - 16 - 68 + 1  # a tag, and 29 bytes of head
+    for base in BASES:
+        rooms = [capacity((200, 200, 3), base, level=level) for level in range(4)]
+        for room, share in zip(rooms[1:], (7 / 8, 3 / 4, 1 / 2), strict=True):
+            room_after_the_head = rooms[0] - 239 * np.log2(base)
+            assert 0.98 * share < room / room_after_the_head <= 1.02 * share
+        for level in (1, 2, 3):
+            assert capacity((200, 200, 3), base, True, level) == rooms[level] - 16
+            assert capacity((1, 679, 3), base, level=level) == 0
+    for level in (-1, 4, 0.5, None):
+        with pytest.raises(ValueError, match=f"level must lie in 0…3, not {level}"):
+            capacity(shape, 5, level=level)
+        with pytest.raises(ValueError, match="level"):
+            embed(draw(shape), b"", 5, level=level)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_keys(quick_scrypt, level):
+    cover = draw((40, 50, 3))
+    sealed, plain = (embed(cover, b"data", 5, key=key, level=level) for key in (KEY, None))
+    assert extract(sealed, KEY).sealed and not extract(plain).sealed
+    for wrong in (b"p", b"pass phras", b"pass phrasE", KEY + b" "):
+        with pytest.raises(PayloadError, match="The key is wrong"):
+            extract(sealed, wrong)
+        with pytest.raises(PayloadError, match="hidden without a key: reveal it without"):
+            extract(plain, wrong)
+    with pytest.raises(PayloadError, match="it needs its key" if level else "needs a key"):
+        extract(sealed)
+    with pytest.raises(PayloadError, match="The key is wrong, the image hides nothing"):
+        extract(cover, KEY)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_what_is_hidden_stays_as_it_was(level):
+    cover, data = draw((40, 50, 3)), bytearray(b"data")
+    before = cover.copy()
+    assert extract(embed(cover, data, 5, level=level)).data == data == b"data"
+    assert np.array_equal(cover, before)
+
+
+def test_sealed_with_the_real_cost():
+    cover = draw((20, 20, 3))
+    stego = embed(cover, b"data", 5, key=KEY)
+    assert extract(stego, KEY).data == b"data"
+    with pytest.raises(PayloadError, match="The key is wrong"):
+        extract(stego, b"other")
+
+
+def test_a_seal_that_begins_like_no_seal(quick_scrypt, monkeypatch):
+    """One in 65536 would; another is drawn."""
+    drawn = [b"sg" + bytes(range(27)), b"sg" + bytes(range(1, 28)), b"sh" + bytes(range(27))]
+    monkeypatch.setattr(sealing, "os", SimpleNamespace(urandom=lambda count: drawn.pop(0)))
+    for level in (0, 1):
+        drawn[:] = drawn or [b"sgx" + bytes(26), b"rg" + bytes(range(27))]
+        stego = embed(draw((40, 50, 3)), b"data", 5, key=KEY, level=level)
+        assert not drawn and extract(stego, KEY).data == b"data"
+
+
+@pytest.mark.parametrize(
+    "base, shape, length",
+    [(2, (14, 15, 3), 3), (5, (14, 15, 3), 15), (5, (14, 15, 3), 51), (16, (15, 14, 3), 30)],
+)
+def test_one_changed_sample_breaks_the_seal(quick_scrypt, base, shape, length):
+    """Head, data, their end, and digits that carry nothing: any."""
+    stego = embed(draw(shape) // 2 + np.uint8(64), draw_bytes(length), base, key=KEY)
+    assert length <= capacity(shape, base, True)
+    assert extract(stego, KEY).data == draw_bytes(length)
+    for i in range(stego.size):
+        changed = stego.copy()
+        changed.reshape(-1)[i] ^= 1
+        with pytest.raises(PayloadError):
+            extract(changed, KEY)
+
+
+def test_spare_bits_are_sealed(quick_scrypt):
+    """At base 8, the last digit of the data carries one bit or two."""
+    for length in (0, 1, 3):
+        stego = embed(draw((1, 145, 3)), draw_bytes(length), 8, key=KEY)
+        for i in range(360, stego.size):
+            for bit in (2, 4):
+                changed = stego.copy()
+                changed.reshape(-1)[i] ^= bit
+                with pytest.raises(PayloadError):
+                    extract(changed, KEY)
+
+
+def test_one_changed_sample_breaks_the_seal_of_a_large_image(quick_scrypt):
+    """Conversion goes in parts: with data in the first of two, and to the end."""
+    cover = draw((700, 700, 3))
+    for length in (9, capacity(cover.shape, 5, True)):
+        stego = embed(cover, draw_bytes(length), 5, key=KEY)
+        assert extract(stego, KEY).data == draw_bytes(length)
+        last = payload._count(length + sealing.TAG, 5) + 360
+        for i in (359, 360, last - 1, min(last, cover.size - 1), 819_559, 819_560, -26, -2, -1):
+            changed = stego.copy()
+            changed.reshape(-1)[i] ^= 1
+            with pytest.raises(PayloadError):
+                extract(changed, KEY)
+
+
+def runs(stego, base, length):
+    """All that many digits long."""
+    digits = stego.reshape(-1) % base
+    return {digits[i : i + length].tobytes() for i in range(len(digits) - length + 1)}
+
+
+@pytest.mark.parametrize("level", [0, 1])
+@pytest.mark.parametrize("base, length", [(2, 64), (5, 28), (16, 16)])
+def test_two_hides_share_no_run_of_digits(quick_scrypt, level, base, length):
+    """Not one of 64 bits, at any two places: by chance, one in 10¹¹ pairs would share such."""
+    covers = draw((40, 50, 3)), draw((40, 50, 3)), draw((40, 50, 3), 7)
+    for data in (b"", bytes(range(200))):
+        stegos = [embed(cover, data, base, key=KEY, level=level) for cover in covers]
+        first, second, other = (runs(stego, base, length) for stego in stegos)
+        assert len(first) == 6000 - length + 1  # nor does it repeat itself
+        assert first.isdisjoint(second) and other.isdisjoint(first | second)
+    stegos = [embed(cover, data, base, level=level) for cover in covers]
+    first, second, other = (runs(stego, base, length) for stego in stegos)
+    assert first == second and not first.isdisjoint(other)  # without a key
+
+
+def test_ties_are_drawn_in_sealed_images_too(quick_scrypt, monkeypatch):
+    """What is hidden does not decide them: that would tell it."""
+    monkeypatch.setattr(sealing, "os", SimpleNamespace(urandom=bytes))
+    one, two = (embed(draw((20, 20, 3)), b"data", 2, key=KEY) for _ in range(2))
+    assert np.array_equal(one % 2, two % 2) and not np.array_equal(one, two)
+
+
+@pytest.mark.parametrize("base, level", [*((base, 0) for base in SOME_BASES), (5, 2)])
+def test_sealed_digits_are_uniform(quick_scrypt, monkeypatch, base, level):
+    """All together, and those at each place in their group; however much an image hides."""
+    rng = np.random.default_rng(base)  # no test that fails once in a while
+    monkeypatch.setattr(sealing, "os", SimpleNamespace(urandom=rng.bytes))
+    side, k = 110 if level else 420, GROUPS[base][0]
+    cover = np.full((side, side, 3), 130, np.uint8)
+    room = capacity(cover.shape, base, True, level)
+    for length in (0, room) if level else (0, room // 2, room):
+        stego = embed(cover, b"\xff" * length, base, key=KEY, level=level)
+        samples = payload._in_order(stego.reshape(-1), level)
+        start = 8 * 255 if level else 8 * 45
+        digits = samples[start:] % base
+        assert stats.chisquare(np.bincount(digits, minlength=base)).pvalue > 1e-6
+        groups = digits[: len(digits) // k * k].reshape(-1, k)
+        for place in groups.T:
+            assert stats.chisquare(np.bincount(place, minlength=base)).pvalue > 1e-6
+    heads = [embed(cover[:30, :30], b"", base, key=KEY, level=level) for _ in range(200)]
+    bits = np.stack([payload._in_order(head.reshape(-1), level)[:start] for head in heads]) % 2
+    assert stats.binomtest(int(bits.sum()), bits.size).pvalue > 1e-6
+    assert stats.chi2.sf(4 * (bits.sum(axis=0) - 100.0) ** 2 / 200, 1).min() > 1e-7  # of each
+
+
+def limit(shape, base, level):
+    """How many changed samples error correction promises to mend."""
+    room = payload._room(math.prod(shape), base, False, level)
+    return correction.grid(room, level)[2] // 2
+
+
+def in_one_word(stego, base, level, key):
+    """Samples, each of which alone changes another byte of one code word if it grows by 1."""
+    k, m = GROUPS[base]
+    order = payload._in_order(np.arange(stego.size), level)
+    body = order[8 * 255 :]
+    digits = stego.reshape(-1)[body].astype(int) % base
+    if key:
+        *_, (head, _) = payload._heads(stego.reshape(-1))
+        seal = sealing.Seal(key, head[: sealing.HEAD])
+        seal.mask(bytes(16))
+        digits = (digits - seal.digits(len(digits), base)) % base
+    words, rows, parity = correction.grid(payload._room(stego.size, base, False, level), level)
+    numbers = np.arange(words)[None].repeat(rows + parity, axis=0)
+    found = []
+    for byte in np.flatnonzero(correction._roll(numbers, 1).reshape(-1) == 3).tolist():
+        first, bit = 8 * byte // m * k, 8 * byte % m
+        group = digits[first : first + k].tolist()
+
+        def value(group, bit=bit):
+            whole = sum(digit * base**i for i, digit in enumerate(group))
+            return whole % 2**m >> bit & 255
+
+        for i in range(len(group)):
+            grown = [(digit + (i == j)) % base for j, digit in enumerate(group)]
+            if value(grown) != value(group):
+                found.append(body[first + i])
+                break
+    return found
+
+
+@pytest.mark.parametrize("base", [2, 5, 12, 16])
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_the_promised_number_of_changed_samples(quick_scrypt, base, key, level):
+    """At the limit even if all meet one code word; beyond, it is noticed."""
+    cover = draw((48, 60, 3)) // 2 + np.uint8(64)
+    data = draw_bytes(capacity(cover.shape, base, key is not None, level))
+    stego, t = embed(cover, data, base, key=key, level=level), limit(cover.shape, base, level)
+    assert t >= (3, 6, 12)[level - 1]
+    untouched = extract(stego, key)
+    assert untouched.data == data and not untouched.corrected
+    worst = in_one_word(stego, base, level, key)
+    assert len(worst) > 2 * t
+    for start, corrected in ((0, True), (t, True), (len(worst) - t, False)):  # the parity at last
+        changed = stego.copy()
+        changed.reshape(-1)[worst[start : start + t]] += 1
+        found = extract(changed, key)
+        assert found.data == data and found.corrected == corrected
+    changed = stego.copy()
+    changed.reshape(-1)[worst[: t + 1]] += 1
+    with pytest.raises(PayloadError, match="More changed than its protection mends"):
+        extract(changed, key)
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_changed_samples_anywhere(quick_scrypt, key, level):
+    cover, base = draw((48, 60, 3)), 5
+    data = draw_bytes(capacity(cover.shape, base, key is not None, level))
+    stego, t = embed(cover, data, base, key=key, level=level), limit(cover.shape, base, level)
+    order = payload._in_order(np.arange(cover.size), level)
+    rng = np.random.default_rng(level)
+    starts = 0, order[8 * 254], cover.size - t  # of a run: in the head, and at both ends
+    places = [np.arange(start, start + t) for start in starts]
+    places += [rng.choice(where, t, False) for where in (order[:2040], order[2040:], order) * 4]
+    for place in places:
+        changed = stego.copy()
+        changed.reshape(-1)[place] = draw(t, place[0])
+        assert extract(changed, key).data == data
+
+
+def test_a_protected_image_that_begins_like_another():
+    """As one without error correction does, after a few changes."""
+    cover = draw((48, 60, 3))
+    stego = embed(cover, b"data", 5, level=3)
+    for index, value in enumerate(b"sg\x10"):
+        stego = with_byte(stego, index, value)
+    assert np.packbits(stego.reshape(-1)[:24] % 2, bitorder="little").tobytes() == b"sg\x10"
+    assert limit(cover.shape, 5, 3) >= 24
+    assert extract(stego).data == b"data"
+
+
+@pytest.mark.parametrize("shape", [(255, 40, 3), (510, 40, 3), (255, 60, 3)])
+def test_any_column_may_be_painted_over(shape):
+    """No column holds the heads of all stretches, whatever the width."""
+    stego = embed(draw(shape), b"data", 16, level=3)
+    for column in range(0, shape[1], 3):
+        painted = stego.copy()
+        painted[:, column] = 255
+        assert extract(painted).data == b"data"
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+@pytest.mark.parametrize("level, share", [(1, 0.03), (2, 0.08), (3, 0.17)])
+def test_painted_over(quick_scrypt, key, level, share):
+    """A rectangle, or rows: far more samples than are promised, if they are together."""
+    cover = draw((72, 96, 3))
+    data = draw_bytes(capacity(cover.shape, 5, key is not None, level))
+    stego, side = embed(cover, data, 5, key=key, level=level), share**0.5
+    height, width = int(72 * side), int(96 * side)
+    for top, left in ((0, 0), (36 - height // 2, 48 - width // 2), (72 - height, 96 - width)):
+        changed = stego.copy()
+        changed[top : top + height, left : left + width] = (255, 0, 0)
+        found = extract(changed, key)
+        assert found.data == data and (found.corrected or top > 36)  # where parity is
+    rows = int(72 * share)
+    for top in (0, 35, 72 - rows):
+        changed = stego.copy()
+        changed[top : top + rows] = stego[::-1][:rows]
+        assert extract(changed, key).data == data
+    changed[:, :] //= 2
+    with pytest.raises(PayloadError, match=r"More changed|hides nothing"):
+        extract(changed, key)
+
+
+def test_plain_and_black_images_are_not_sealed(quick_scrypt):
+    """A head of zeros would be well protected."""
+    for value in ((0, 0, 0), (254, 254, 254), (128, 0, 2), (255, 255, 255), (1, 0, 0)):
+        image = np.full((60, 40, 3), value, np.uint8)
+        half = image.copy()
+        half[40:] = draw((20, 40, 3))
+        for plain in (image, half):
+            with pytest.raises(PayloadError, match="The image hides nothing, needs a key"):
+                extract(plain)
+            with pytest.raises(PayloadError, match="The key is wrong, the image hides nothing"):
+                extract(plain, KEY)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.integers(0, 5), st.integers(0, 255), st.integers(0, 300), st.integers(0, 2**32))
+def test_protected_garbage_raises_nothing_else(level, codes, length, seed):
+    ordered = payload._in_order(draw(40 * 20 * 3, seed), 1)
+    preamble = struct.pack(">2sBBIHHI", b"sg", 0x10 | level, codes, length, 3, 5, seed % 2**32)
+    head = np.frombuffer(correction.protect_head(preamble), np.uint8)
+    ordered[:2040] = ordered[:2040] & 254 | np.unpackbits(head, bitorder="little")
+    with pytest.raises(PayloadError):
+        extract(payload._in_place(ordered, 1).reshape(40, 20, 3))

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from steglib import LSB, Hider, evaluate, hide_and_reveal, summarise
+from steglib.evaluation import metrics
+from steglib.evaluation.scores import ROUNDING_PSNR, image_traits, peers, score, through_png
+
+
+def test_scores_come_from_the_file(pairs):
+    """A hider that keeps secrets in memory, not in the image, reveals nothing."""
+
+    class Cheat(Hider):
+        name = "cheat"
+
+        def _hide(self, covers, secrets):
+            self.kept = covers.copy(), secrets
+            return self.kept[0]
+
+        def _reveal(self, stegos):
+            return self.kept[1] if np.shares_memory(stegos, self.kept[0]) else np.zeros_like(stegos)
+
+    covers, secrets = pairs
+    stegos, revealed = hide_and_reveal(Cheat(), covers, secrets)
+    assert np.array_equal(stegos, covers) and not revealed.any()
+
+
+def test_png_is_lossless(pairs):
+    assert np.array_equal(through_png(pairs[0]), pairs[0])
+
+
+def test_evaluate_and_summarise(pairs):
+    covers, secrets = pairs
+    scores = evaluate([LSB(1), LSB(4)], covers, secrets, progress=False)
+    assert scores["model"].tolist() == ["LSB, 1 bit"] * 8 + ["LSB, 4 bits"] * 8
+    assert scores["pair"].tolist() == [*range(8)] * 2
+    stegos = LSB(4).hide(covers, secrets)
+    wanted = metrics.psnr(covers, stegos)
+    assert scores["cover_psnr"][8:].to_numpy() == pytest.approx(wanted)
+
+    summary = summarise(scores)
+    assert summary.index.tolist() == ["LSB, 1 bit", "LSB, 4 bits"]
+    row = summary.loc["LSB, 4 bits"]
+    assert row["cover_psnr"] == pytest.approx(wanted.mean())
+    revealed = LSB(4).reveal(stegos)
+    assert row["secret_rmse"] == pytest.approx(np.sqrt(metrics.mse(secrets, revealed).mean()))
+
+
+def test_exact_images_count_as_exact_to_the_rounding(pairs):
+    covers, secrets = pairs
+    revealed = secrets.copy()
+    revealed[0, 0, 0, 0] ^= 1  # the least error there is
+    revealed[1] ^= 1
+    scores = score(covers, secrets, covers, revealed)
+    assert np.isinf(scores["cover_psnr"]).all() and np.isinf(scores["secret_psnr"][2:]).all()
+    summary = summarise(scores.assign(model="exact", pair=range(8))).loc["exact"]
+    assert pytest.approx(58.92, abs=0.01) == ROUNDING_PSNR
+    assert summary["cover_psnr"] == pytest.approx(ROUNDING_PSNR)
+    assert summary["secret_psnr"] == pytest.approx((7 * ROUNDING_PSNR + 48.13) / 8, abs=0.01)
+    assert summary["cover_rmse"] == 0 and summary["secret_rmse"] > 0
+
+    rng = np.random.default_rng(0)
+    scene = rng.uniform(0, 255, (1, 256, 256, 3))
+    assert metrics.psnr(scene, np.rint(scene))[0] == pytest.approx(ROUNDING_PSNR, abs=0.05)
+
+
+def test_models_of_one_name_are_not_mixed_up(pairs):
+    with pytest.raises(ValueError, match="different names"):
+        evaluate([LSB(2), LSB(2)], *pairs)
+    with pytest.raises(ValueError, match="no pairs"):
+        evaluate([LSB(2)], pairs[0][:0], pairs[1][:0])
+
+
+def test_more_pairs_than_are_scored_at_a_time(pairs):
+    covers, secrets = (np.concatenate([images] * 13) for images in pairs)
+    scores = evaluate([LSB(2)], covers, secrets, progress=False)
+    assert scores["pair"].tolist() == [*range(104)]
+    assert scores["secret_psnr"][:8].tolist() == scores["secret_psnr"][96:].tolist()
+
+
+def test_image_traits():
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    images[1, :, ::2] = 200
+    traits = image_traits(images)
+    assert traits["saturation"].tolist() == [1, 0.5]
+    assert traits["texture"].tolist() == [0, 100]
+    assert traits["contrast"].tolist() == [0, 100]
+    assert isinstance(traits, pd.DataFrame)
+
+
+def test_peers_say_where_their_figures_come_from():
+    assert set(peers()["source"]) == {"measured by us", "reported by them"}
