@@ -251,7 +251,7 @@ def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
     if size == "cover":
         fitted = photos.fit_to(secret, *cover.image.shape[:2])
     else:
-        fitted = secret if size == "keep" else hider.fit(secret, cover.image)
+        fitted = secret if size == "keep" else hider.fit_secret(secret, cover.image)
     stego = hider.hide(cover.image, fitted)
     exif = cover.exif if keep_metadata else b""
     photos.write_photo(stego, output, overwrite=force, exif=exif)

@@ -444,7 +444,7 @@ def test_bases(tmp_path, pictures, files, steglib):
         stego = tmp_path / f"{base}.png"
         assert steglib("hide", *files, "-o", stego, "--base", base)[0] == 0
         assert payload.extract(pixels(stego)).base == base
-        assert np.array_equal(pixels(stego), load_model("residue", base).hide(*pictures))
+        assert np.array_equal(pixels(stego), load_model("residue", base=base).hide(*pictures))
     result = steglib("hide", *files, "-o", tmp_path / "stego.png", "--base", 17)
     assert_refused(result, 2, "base must lie in 2…16")
 

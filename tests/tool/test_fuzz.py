@@ -263,7 +263,7 @@ def stegos(rng):
     for key, kind in ((None, "plain"), (KEY, "sealed")):
         for level in range(4):
             for base in (2, 5, 16):
-                hider = load_model("residue", base, key=key, level=level)
+                hider = load_model("residue", base=base, key=key, level=level)
                 cover = draw(rng, 40, 48)
                 yield kind, hider.hide(cover, draw(rng, 16, 16))
 
@@ -292,7 +292,7 @@ def forge(rng, i):
     cover = draw(rng, 40, 48)
     words = 4 * int(rng.integers(0, 100))
     if i % 4 == 0:  # sound, but for its step
-        good = payload.extract(load_model("residue", base).hide(cover, draw(rng, 16, 16)))
+        good = payload.extract(load_model("residue", base=base).hide(cover, draw(rng, 16, 16)))
         data, size = good.data[2:], good.size
         cover = draw(rng, 64, 64)
     else:
