@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from steglib import load_images, load_model, load_pairs
+from steglib.__main__ import main
 from steglib.codec import learning as codec_training
 from steglib.evaluation import metrics
 from steglib.research import commands as cli_research
-from steglib.tool.commands import main
 
 
 def test_evaluate_prints_the_table(home, tmp_path, capsys):

@@ -17,11 +17,11 @@ import numpy as np
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
+from steglib import __main__ as cli
 from steglib import load_model
 from steglib.channels import residues as payload
 from steglib.channels import seal as sealing
 from steglib.codec.codec import STEPS
-from steglib.tool import commands as cli
 
 PHOTOS, STEGOS, FORGED = 1600, 300, 200  # how many of each
 LONGEST = 10  # seconds
