@@ -15,9 +15,9 @@ import numpy as np
 import steglib
 from steglib import paths
 from steglib.codec import learning as codec_training
-from steglib.evaluation import charts as plotting
+from steglib.evaluation import charts, pictures
 from steglib.models import classic
-from steglib.research import benchmark
+from steglib.research import photographs, race, speed, survival
 from steglib.training import run as training
 from steglib.training.config import TrainingConfig, load_config
 from steglib.zoo import WEIGHTS, load_model
@@ -97,37 +97,37 @@ def _benchmark(options):
         return _benchmark_learning(options)
     if options.photographs:
         hiders = [load_model("residue", 5), load_model("classic")]
-        print(benchmark.score_photographs(hiders).round(2).to_string())
+        print(photographs.score_photographs(hiders).round(2).to_string())
         return
     if options.damage:
-        print(benchmark.survived_damage().round(2).to_string())
+        print(survival.survived_damage().round(2).to_string())
         return
     if options.codecs:
-        print(benchmark.full_size((2, 3, 5)).round(2).to_string())
+        print(photographs.full_size((2, 3, 5)).round(2).to_string())
         return
     covers, secrets = steglib.load_pairs(
         steglib.load_images("sample", "val").images, options.images
     )
-    print(benchmark.machine())
+    print(speed.machine())
     print(f"\nImages of 64×64 pixels a second, {len(covers)} in a call:\n")
-    hiders = [load() for load in benchmark.MODELS.values()]
-    print(benchmark.throughput(hiders, covers, secrets).round(1).to_string())
+    hiders = [load() for load in speed.MODELS.values()]
+    print(speed.throughput(hiders, covers, secrets).round(1).to_string())
     if options.large:
-        height, width = benchmark.LARGE
+        height, width = photographs.LARGE
         print(f"\nOne picture of {width}×{height} pixels, megapixels a second and peak memory:\n")
-        print(benchmark.throughput_large().round(2).to_string())
+        print(speed.throughput_large().round(2).to_string())
 
 
 def _benchmark_learning(options):
     images = steglib.load_images(options.data, "train").images
     watch = steglib.load_pairs(steglib.load_images(options.data, "val").images, 48, seed=0)
     minutes = options.learn * np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
-    learned = benchmark.learning_curves(images, minutes, watch)
-    print(f"{benchmark.machine()}\n\n{learned.round(2).to_string(index=False)}")
+    learned = race.learning_curves(images, minutes, watch)
+    print(f"{speed.machine()}\n\n{learned.round(2).to_string(index=False)}")
     if options.csv:
         learned.to_csv(options.csv, index=False)
-        plotting.use_style()
-        figure = plotting.quality_over_minutes(learned)
+        pictures.use_style()
+        figure = charts.quality_over_minutes(learned)
         figure.savefig(options.csv.with_suffix(".png"), bbox_inches="tight")
 
 

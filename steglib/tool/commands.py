@@ -18,7 +18,7 @@ from steglib.channels import residues as payload
 from steglib.channels import seal as sealing
 from steglib.codec import codec
 from steglib.evaluation import metrics
-from steglib.images import photos
+from steglib.images import arrays, photos
 from steglib.models.coded import ResidueHider
 from steglib.research import commands as cli_research
 from steglib.zoo import load_card, load_model
@@ -249,7 +249,7 @@ def _hide(options):
 def _hide_one(path, output, force, model, digits, secret, size, keep_metadata):
     hider, cover, secret = _load(model, **digits), _read(path), _read_secret(secret).image
     if size == "cover":
-        fitted = photos.fit_to(secret, *cover.image.shape[:2])
+        fitted = arrays.fit_to(secret, *cover.image.shape[:2])
     else:
         fitted = secret if size == "keep" else hider.fit(secret, cover.image)
     stego = hider.hide(cover.image, fitted)

@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 
 from steglib import paths
-from steglib.images.datasets import PairBatches, load_images, load_pairs, split_images
+from steglib.images.datasets import load_images
+from steglib.images.pairs import PairBatches, load_pairs, split_images
 from steglib.models import classic, losses
 from steglib.training.config import TrainingConfig, load_config
 

@@ -18,7 +18,8 @@ from test_photos import png, srgb_profile
 from steglib import load_model
 from steglib.channels import residues as payload
 from steglib.evaluation import metrics
-from steglib.images.photos import fit_to, read_photo
+from steglib.images.arrays import fit_to
+from steglib.images.photos import read_photo
 from steglib.tool.commands import main
 
 KEY = b"correct horse"
