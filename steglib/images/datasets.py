@@ -17,6 +17,7 @@ from steglib.images import arrays, photos
 
 EXTENSIONS = {".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 SPLITS = ("train", "val", "test")
+ANNOTATIONS = "val_annotations.txt"
 
 
 @dataclass(frozen=True)
@@ -103,24 +104,23 @@ def load_images(
         raise ValueError(f"split must be one of {SPLITS}, not {split!r}.")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}.")
-    root = _resolve(source)
-    files, identifiers = _list_files(root, split)
+    root = _find_root(source)
+    files = _list_split(root, split)
     if limit is not None and limit < len(files):
-        chosen = np.linspace(0, len(files) - 1, limit).round().astype(int)
-        files, identifiers = [files[i] for i in chosen], [identifiers[i] for i in chosen]
+        files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
     if not files:
         raise FileNotFoundError(f"No pictures for the split {split!r} in {root}.")
-    images, kept = _decode_cached(root, files, size, on_error, progress)
+    names, identifiers = zip(*files, strict=True)
+    images, kept = _decode_cached(root, names, size, on_error, progress)
     if len(kept) < len(files):
         print(f"Skipped {len(files) - len(kept)} of {len(files)} files that do not decode.")
-    classes = _classes(root, identifiers)
-    index = {identifier: i for i, identifier in enumerate(classes)}
-    labels = np.array([index.get(identifiers[i], -1) for i in kept], np.int32)
-    names = tuple(files[i] for i in kept)
-    return ImageSet(images, labels, classes, names, _words(root))
+    classes = _list_classes(root, identifiers)
+    numbers = {identifier: i for i, identifier in enumerate(classes)}
+    labels = np.array([numbers.get(identifiers[i], -1) for i in kept], np.int32)
+    return ImageSet(images, labels, classes, tuple(names[i] for i in kept), _list_words(root))
 
 
-def _resolve(source: str | Path) -> Path:
+def _find_root(source: str | Path) -> Path:
     if source == "tiny-imagenet":
         return find_tiny_imagenet()
     root = paths.sample_dir() if source == "sample" else Path(source)
@@ -130,53 +130,56 @@ def _resolve(source: str | Path) -> Path:
     return inside if inside.is_dir() else root
 
 
-def _pictures(folder: Path) -> list[str]:
-    """Pictures anywhere below `folder`, relative to it, sorted."""
-    found = []
-    for parent, _, names in os.walk(folder):
+def _list_split(root: Path, split: str) -> list[tuple[str, str | None]]:
+    """Each file of the split, relative to `root`, and the identifier of its class."""
+    if (root / split / ANNOTATIONS).is_file():
+        return _list_annotated(root, split)
+    if (root / "train").is_dir():
+        return [(f"{split}/{name}", identifier) for name, identifier in _list_folder(root / split)]
+    return _draw_split(_list_folder(root), split)
+
+
+def _list_annotated(root, split):
+    """Tiny ImageNet has a table of what its validation images show."""
+    lines = (root / split / ANNOTATIONS).read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line]
+    return [(f"{split}/images/{name}", identifier) for name, identifier, *_ in rows]
+
+
+def _list_folder(folder):
+    """Pictures at any depth, sorted; the class is the outermost folder, unless that is `images`."""
+    names = []
+    for parent, _, files in os.walk(folder):
         inside = os.path.relpath(parent, folder).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
-        pictures = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
-        found += [prefix + name for name in pictures]
-    return sorted(found)
+        pictures = (file for file in files if os.path.splitext(file)[1].lower() in EXTENSIONS)
+        names += [prefix + file for file in pictures]
+    outermost = {name: name.partition("/")[0] if "/" in name else None for name in sorted(names)}
+    return [(name, None if top == "images" else top) for name, top in outermost.items()]
 
 
-def _list_files(root: Path, split: str) -> tuple[list[str], list[str | None]]:
-    """Files of one split, relative to root, and the class identifier of each."""
-    annotations = root / split / "val_annotations.txt"
-    if annotations.is_file():
-        rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line]
-        return [f"{split}/images/{name}" for name, _ in rows], [wnid for _, wnid in rows]
-    if (root / "train").is_dir():
-        if not (root / split).is_dir():
-            return [], []
-        inside = _pictures(root / split)
-        files = [f"{split}/{name}" for name in inside]
-    else:
-        inside = files = _pictures(root)
-        order = np.random.default_rng(0).permutation(len(files))
-        in_val = {int(i) for i in order[: len(files) // 10]}
-        chosen = [i for i in range(len(files)) if (i in in_val) == (split == "val")]
-        inside = files = [files[i] for i in chosen] if split != "test" else []
-    first = [name.split("/", 1)[0] if "/" in name else None for name in inside]
-    return files, [None if name == "images" else name for name in first]
+def _draw_split(files, split):
+    order = np.random.default_rng(0).permutation(len(files))
+    tenth = len(files) // 10
+    drawn = {"val": order[:tenth], "train": order[tenth:], "test": []}[split]
+    return [files[i] for i in sorted(drawn)]
 
 
-def _classes(root: Path, identifiers: list[str | None]) -> tuple[str, ...]:
+def _list_classes(root: Path, identifiers) -> tuple[str, ...]:
     listed = root / "wnids.txt"
     if listed.is_file():
         return tuple(listed.read_text().split())
-    return tuple(sorted({name for name in identifiers if name is not None}))
+    return tuple(sorted(set(identifiers) - {None}))
 
 
-def _words(root: Path) -> dict[str, str]:
+def _list_words(root: Path) -> dict[str, str]:
     listed = root / "words.txt"
     if not listed.is_file():
         return {}
     return dict(line.split("\t", 1) for line in listed.read_text().splitlines() if "\t" in line)
 
 
-def _decode(path: Path, size: int) -> np.ndarray:
+def _thumbnail(path: Path, size: int) -> np.ndarray:
     return arrays.fit_to(photos.read_photo(path).image, size, size)
 
 
@@ -206,7 +209,7 @@ def _decode_into(folder: Path, root, files, size, on_error, progress) -> None:
 
     def decode(name):
         try:
-            return _decode(root / name, size)
+            return _thumbnail(root / name, size)
         except ValueError:
             if on_error == "raise":
                 raise

@@ -1,4 +1,4 @@
-"""A person's own files in, PNG out."""
+"""A person's own files in, lossless files out."""
 
 import io
 import logging
@@ -79,13 +79,13 @@ def read_photo(path: str | Path) -> Photo:
     else:
         try:
             with warnings.catch_warnings(action="ignore"):
-                return _read(path)
+                return _decode_photo(path)
         except Exception as error:  # decoders raise nearly everything
-            raise PhotoError(f"{path} {_problem(error)}.") from error
+            raise PhotoError(f"{path} {_explain(error)}.") from error
     raise PhotoError(f"{path} {problem}.")
 
 
-def _problem(error):
+def _explain(error):
     if isinstance(error, Image.DecompressionBombError):
         return f"has more than {MAX_PIXELS / 1e6:.0f} megapixels: scale it down first"
     if isinstance(error, UnidentifiedImageError):
@@ -96,15 +96,11 @@ def _problem(error):
     return f"cannot be read ({reason}): get an undamaged copy, or save it anew as PNG"
 
 
-def _read(path):
+def _decode_photo(path):
     notes = []
     # By its name, Pillow would map an uncompressed TIFF to memory and turn it wrongly.
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as picture:
-        pixels = picture.width * picture.height
-        if pixels > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if pixels > DENSEST * os.path.getsize(path):
-            raise ValueError(f"so few bytes for {picture.width}×{picture.height} pixels")
+        _refuse_bombs(picture, os.path.getsize(path))
         if picture.format == "TIFF" and picture.tag_v2.get(Base.NewSubfileType, 0) & 1:
             raise ValueError("a camera's raw file, of which only the preview is readable")
         frames = getattr(picture, "n_frames", 1)
@@ -118,6 +114,14 @@ def _read(path):
     picture = _flatten(picture, notes)
     picture = _to_srgb(picture, profile, notes)
     return Photo(to_array(picture), tuple(notes), exif, format)
+
+
+def _refuse_bombs(picture, file_size):
+    pixels = picture.width * picture.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if pixels > DENSEST * file_size:
+        raise ValueError(f"so few bytes for {picture.width}×{picture.height} pixels")
 
 
 def _turn_upright(picture, notes):

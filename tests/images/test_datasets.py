@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from steglib import load_images, paths
-from steglib.images import datasets as data
+from steglib.images import datasets
 from steglib.images.datasets import find_tiny_imagenet
 
 
@@ -79,6 +79,15 @@ def test_any_folder_of_pictures(home, tmp_path):
     assert len(flat) == 9 and flat.class_name(0) == "unknown"
 
 
+def test_a_folder_of_splits_has_those_only(home, tmp_path):
+    (tmp_path / "train" / "cats" / "images").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "train" / "cats" / "images" / "1.png")
+    train = load_images(tmp_path, "train", size=8)
+    assert train.names == ("train/cats/images/1.png",) and train.class_name(0) == "cats"
+    with pytest.raises(FileNotFoundError, match="'val'"):
+        load_images(tmp_path, "val")
+
+
 def test_shrinking_filters_first(home, tmp_path):
     stripes = np.zeros((256, 256, 3), np.uint8)
     stripes[:, ::2] = 255
@@ -130,7 +139,7 @@ def test_listed_but_missing_file(damaged, capsys):
 
 def test_second_start_reads_the_cache_only(home, tiny_imagenet, monkeypatch):
     first = load_images(tiny_imagenet, "train").images
-    monkeypatch.setattr(data, "_decode", lambda *_: pytest.fail("decoded again"))
+    monkeypatch.setattr(datasets, "_thumbnail", lambda *_: pytest.fail("decoded again"))
     second = load_images(tiny_imagenet, "train").images
     assert isinstance(second, np.memmap) and not second.flags.writeable
     assert np.array_equal(first, second)
@@ -144,16 +153,16 @@ def test_changed_file_is_read_again(home, tmp_path):
 
 
 def test_interrupted_decoding_leaves_no_cache(home, tiny_imagenet, monkeypatch):
-    decode = data._decode
+    thumbnail = datasets._thumbnail
 
     def fails_at_the_end(path, size):
         if path.name == "val_11.JPEG":
             raise KeyboardInterrupt
-        return decode(path, size)
+        return thumbnail(path, size)
 
-    monkeypatch.setattr(data, "_decode", fails_at_the_end)
+    monkeypatch.setattr(datasets, "_thumbnail", fails_at_the_end)
     with pytest.raises(KeyboardInterrupt):
         load_images(tiny_imagenet, "val")
     assert not list(paths.cache_dir().iterdir())
-    monkeypatch.setattr(data, "_decode", decode)
+    monkeypatch.setattr(datasets, "_thumbnail", thumbnail)
     assert load_images(tiny_imagenet, "val").images[11].any()
