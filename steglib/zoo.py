@@ -36,10 +36,10 @@ def load_model(name: str | Path = "residue", base: int | None = None, **options)
         return ResidueHider(codec, name=path.stem, **options)
     if options:
         raise ValueError(f"{name} has no base, no key, no protection: residue has.")
-    from steglib.models.classic import load_classic  # only now: Keras takes seconds to load
+    from steglib.models import encoder_decoder  # only now: Keras takes seconds to load
 
     with reading(path):
-        return load_classic(path)
+        return encoder_decoder.load(path)
 
 
 def load_card(name: str) -> dict:

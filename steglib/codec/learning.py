@@ -9,7 +9,7 @@ from steglib.codec import codec
 from steglib.codec.codec import Codec
 from steglib.codec.networks import ContextNetwork, build_restorer, exact_weights, rate_loss
 from steglib.layers import forget_initializers
-from steglib.training.run import dtype_policy
+from steglib.training.devices import dtype_policy
 
 COUNTED = 2000  # images; their symbols are millions
 

@@ -34,9 +34,11 @@ from steglib.evaluation.scores import ROUNDING_PSNR, evaluate
 from steglib.hider import Hider
 from steglib.images import photos
 from steglib.images.datasets import PairBatches
-from steglib.models import baselines, classic
+from steglib.models import baselines
+from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.coded import ResidueHider
-from steglib.training.run import TrainingConfig, build, compile_model, dtype_policy
+from steglib.models.encoder_decoder import EncoderDecoder, join, split
+from steglib.training.run import fit
 from steglib.zoo import load_model
 
 STEPS_A_MINUTE = {"classic": 250, "residue": 220}  # on 2 cores: their rates fall accordingly
@@ -127,7 +129,7 @@ def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
     """
     keras.utils.set_random_seed(seed)
     original = original_network()
-    model = classic.join(original.encoder, original.decoder)
+    model = join(original.encoder, original.decoder)
     epochs, rates = [200 * 31, 400 * 31, 600 * 31], [1e-3, 3e-4, 1e-4, 3e-5]  # of 31 batches
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(epochs, rates)
     model.compile(keras.optimizers.Adam(schedule), original_loss)
@@ -138,20 +140,15 @@ def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
 
 
 def train_classic(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
-    """Trains the classic model as `training.train` does; arguments and result as above."""
-    config = TrainingConfig(batch_size=32, learning_rate=2e-3, ema=0.999, seed=seed)
-    keras.utils.set_random_seed(seed)
-    usual = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy(dtype_policy(None))
-        model = build(config, images)
-    finally:
-        keras.config.set_dtype_policy(usual)
-    hider = classic.ClassicHider(model.get_layer("encoder"), model.get_layer("decoder"))
-    compile_model(model, config, round(STEPS_A_MINUTE["classic"] * max(minutes)))
-    stopwatch = Stopwatch(minutes, lambda: quality(hider, *watch))
-    endless = PairBatches(images, batch_size=32, epochs=10**6, seed=seed)
-    model.fit(endless, shuffle=False, verbose=0, callbacks=[stopwatch])
+    """Trains the classic model as `training.run.train` does; arguments and result as above."""
+    config = ClassicConfig(batch_size=32, learning_rate=2e-3, ema=0.999, epochs=10**6, seed=seed)
+
+    def score():
+        return quality(EncoderDecoder(*split(stopwatch.model), "classic"), *watch)
+
+    stopwatch = Stopwatch(minutes, score)
+    updates = round(STEPS_A_MINUTE["classic"] * max(minutes))
+    fit(ClassicRecipe(config, images), updates, [stopwatch])
     return pd.DataFrame(stopwatch.record)
 
 

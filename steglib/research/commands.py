@@ -16,10 +16,11 @@ import steglib
 from steglib import paths
 from steglib.codec import learning as codec_training
 from steglib.evaluation import charts as plotting
-from steglib.models import classic
+from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.models.linear import linear_hider
 from steglib.research import benchmark
 from steglib.training import run as training
-from steglib.training.config import TrainingConfig, load_config
+from steglib.training.run import load_config
 from steglib.zoo import WEIGHTS, load_model
 
 
@@ -50,9 +51,7 @@ def _evaluate(options):
     models = options.models or ["residue:3", "residue:5", "classic", "classic-faint"]
     hiders = [_load(name) for name in models]
     with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
-        hiders.append(
-            classic.linear_hider(steglib.load_images(options.data, "train", limit=4000).images)
-        )
+        hiders.append(linear_hider(steglib.load_images(options.data, "train", limit=4000).images))
     hiders += [steglib.LSB(bits) for bits in range(1, 5)]
     scores = steglib.evaluate(hiders, covers, secrets)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
@@ -135,20 +134,20 @@ def _add_train(commands):
     parser = commands.add_parser(
         "train",
         help="train the classic model",
-        epilog=TrainingConfig.__doc__,
+        epilog=ClassicConfig.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--name", required=True, help="of the run folder")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a run, with the config it began with"
     )
-    for field in fields(TrainingConfig):
+    for field in fields(ClassicConfig):
         _add_option(parser, field)
     parser.set_defaults(run=_train)
 
 
 def _add_option(parser, field):
-    """The option that sets one field of `TrainingConfig`; None where it is not given."""
+    """The option that sets one field of `ClassicConfig`; None where it is not given."""
     kind = next((t for t in get_args(field.type) if t is not NoneType), field.type)
     action = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
     name = "--" + field.name.replace("_", "-")
@@ -156,14 +155,14 @@ def _add_option(parser, field):
 
 
 def _train(options):
-    names = [field.name for field in fields(TrainingConfig)]
+    names = [field.name for field in fields(ClassicConfig)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     run = paths.runs_dir() / options.name
     if options.resume and not given and (run / "config.json").is_file():
-        config = load_config(run)
+        config = load_config(run, ClassicConfig)
     else:
-        config = TrainingConfig(**given)
-    print(training.train(config, options.name, resume=options.resume))
+        config = ClassicConfig(**given)
+    print(training.train(ClassicRecipe(config), options.name, resume=options.resume))
 
 
 def _add_ship(commands):
@@ -177,7 +176,7 @@ def _add_ship(commands):
 def _ship(options):
     """Copies `model.keras` and writes its card: data, command, seed, curve, scores."""
     run = paths.runs_dir() / options.name
-    config, history = load_config(run), training.load_history(run)
+    config, history = load_config(run, ClassicConfig), training.load_history(run)
     model = load_model(run / "model.keras")
     covers, secrets = steglib.load_pairs(
         steglib.load_images(config.data, "val").images, options.pairs, seed=0

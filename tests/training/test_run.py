@@ -15,15 +15,11 @@ import pytest
 
 from steglib import load_images, load_model, load_pairs, paths
 from steglib.evaluation import metrics
-from steglib.training import run as training
-from steglib.training.run import (
-    Checkpoint,
-    TrainingConfig,
-    best_then,
-    learning_rates,
-    load_history,
-    train,
-)
+from steglib.models import encoder_decoder
+from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.training import devices
+from steglib.training.callbacks import Checkpoint, best_then
+from steglib.training.run import load_history, train
 
 SIZE = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 TINY = TrainingConfig(images=56, held_out=8, epochs=6, batch_size=8, mixed_precision=False, **SIZE)
