@@ -143,7 +143,7 @@ class Recipe:
         )
 
     def pictures(self, model) -> tuple:
-        """Columns of a sample picture: arrays [n, h, w, 3] in grey levels; none, if there is none."""
+        """Columns of a sample picture, grey levels [n, h, w, 3] each; empty for no picture."""
         return ()
 
     def export(self, model, run: Path) -> None:
