@@ -10,7 +10,7 @@ BIN := $(VENV)/bin/python
 # Installing names this folder, so a copy of it must install again.
 HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
-.PHONY: run sweep test lint train notebooks sample kaggle lab clean
+.PHONY: run sweep test test-all lint train notebooks sample kaggle lab clean
 
 ## run the seven notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
@@ -20,14 +20,19 @@ run: $(HERE)
 sweep: $(HERE)
 	$(BIN) notebooks/sweep.py --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-## the whole test suite, notebooks included
+## the tests, notebooks included: minutes
 test: $(HERE)
+	$(BIN) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+## all tests: also those marked slow
+test-all: $(HERE)
 	$(BIN) -m pytest -n 2 --dist loadfile $(ARGS)
 
-## ruff, notebooks included
+## ruff, notebooks included; imports that go one way
 lint: $(HERE)
 	$(BIN) -m ruff check .
 	$(BIN) -m ruff format --check .
+	$(VENV)/bin/lint-imports
 
 ## train the shipped weights again, on Tiny ImageNet
 train: $(HERE)
@@ -56,7 +61,7 @@ clean:
 $(VENV)/dependencies: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "Python 3.11 or newer is needed"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN) -m pip install -q -c constraints.txt -e ".[dev]" "setuptools>=77"
+	$(BIN) -m pip install -q -c constraints.txt -e ".[course,dev]" "setuptools>=77"
 	rm -f $(VENV)/installed-*
 	touch $@
 

@@ -1,0 +1,1 @@
+"""Bytes in a picture: what is around them, and where they lie."""

@@ -1,0 +1,1 @@
+"""The learned codec: a photo as at most so many bytes, and back."""

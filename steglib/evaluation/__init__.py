@@ -1,0 +1,1 @@
+"""Scores of hiders, and figures of them."""

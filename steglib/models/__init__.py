@@ -1,0 +1,1 @@
+"""The hiders: networks, a codec with a channel, baselines."""

@@ -1,0 +1,1 @@
+"""For those who measure and train: commands, speed, races, cards."""

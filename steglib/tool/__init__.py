@@ -1,0 +1,1 @@
+"""For a person with photos: commands and the page to play on."""
