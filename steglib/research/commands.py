@@ -13,14 +13,8 @@ from typing import get_args
 import numpy as np
 
 import steglib
-from steglib import paths
-from steglib.codec import learning as codec_training
-from steglib.evaluation import charts as plotting
-from steglib.models.classic import ClassicConfig, ClassicRecipe
-from steglib.models.linear import linear_hider
-from steglib.research import benchmark
-from steglib.training import run as training
-from steglib.training.run import load_config
+from steglib import paths, zoo
+from steglib.training.config import TrainingConfig, load_config
 from steglib.zoo import WEIGHTS, load_model
 
 
@@ -35,8 +29,8 @@ def _add_evaluate(commands):
     parser.add_argument(
         "models",
         nargs="*",
-        help="shipped weights, with a base if you like (residue:3), or files that a training "
-        "wrote; default: all shipped",
+        help=f"{', '.join(zoo.MODELS)}, with a base or bits if you like (residue:3, lsb:2), or "
+        "files that a training wrote; default: all trained ones. The untrained are always scored",
     )
     parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
     parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
@@ -48,11 +42,14 @@ def _add_evaluate(commands):
 def _evaluate(options):
     images = steglib.load_images(options.data, "val").images
     covers, secrets = steglib.load_pairs(images, options.pairs, options.seed)
-    models = options.models or ["residue:3", "residue:5", "classic", "classic-faint"]
-    hiders = [_load(name) for name in models]
-    with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
-        hiders.append(linear_hider(steglib.load_images(options.data, "train", limit=4000).images))
-    hiders += [steglib.LSB(bits) for bits in range(1, 5)]
+    specs = zoo.scored()
+    if options.models:
+        untrained = [spec for spec in specs if zoo.find(zoo.parse(spec)[0]).weights is None]
+        specs = dict.fromkeys([*options.models, *untrained])
+    hiders = []
+    for spec in specs:
+        with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
+            hiders.append(zoo.load_spec(spec, **_training_images(spec, options.data)))
     scores = steglib.evaluate(hiders, covers, secrets)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
     print(steglib.summarise(scores).round(3).to_string())
@@ -60,10 +57,11 @@ def _evaluate(options):
         scores.to_csv(options.csv, index=False)
 
 
-def _load(name):
-    """A model by its name on the command line: "classic", "residue", "residue:3"."""
-    model, _, base = name.partition(":")
-    return load_model(model, int(base) if base else None)
+def _training_images(spec, data):
+    """Options for a hider that is made out of some."""
+    if "images" not in zoo.find(zoo.parse(spec)[0]).options:
+        return {}
+    return {"images": steglib.load_images(data, "train", limit=4000).images}
 
 
 def _add_benchmark(commands):
@@ -92,10 +90,12 @@ def _add_benchmark(commands):
 
 
 def _benchmark(options):
+    from steglib.research import benchmark
+
     if options.learn:
         return _benchmark_learning(options)
     if options.photographs:
-        hiders = [load_model("residue", 5), load_model("classic")]
+        hiders = [load_model("residue"), load_model("classic")]
         print(benchmark.score_photographs(hiders).round(2).to_string())
         return
     if options.damage:
@@ -118,6 +118,9 @@ def _benchmark(options):
 
 
 def _benchmark_learning(options):
+    from steglib.evaluation import charts as plotting
+    from steglib.research import benchmark
+
     images = steglib.load_images(options.data, "train").images
     watch = steglib.load_pairs(steglib.load_images(options.data, "val").images, 48, seed=0)
     minutes = options.learn * np.array([0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8, 1])
@@ -134,20 +137,20 @@ def _add_train(commands):
     parser = commands.add_parser(
         "train",
         help="train the classic model",
-        epilog=ClassicConfig.__doc__,
+        epilog=TrainingConfig.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--name", required=True, help="of the run folder")
     parser.add_argument(
         "--resume", action="store_true", help="go on with a run, with the config it began with"
     )
-    for field in fields(ClassicConfig):
+    for field in fields(TrainingConfig):
         _add_option(parser, field)
     parser.set_defaults(run=_train)
 
 
 def _add_option(parser, field):
-    """The option that sets one field of `ClassicConfig`; None where it is not given."""
+    """The option that sets one field of `TrainingConfig`; None where it is not given."""
     kind = next((t for t in get_args(field.type) if t is not NoneType), field.type)
     action = {"action": argparse.BooleanOptionalAction} if kind is bool else {"type": kind}
     name = "--" + field.name.replace("_", "-")
@@ -155,14 +158,16 @@ def _add_option(parser, field):
 
 
 def _train(options):
-    names = [field.name for field in fields(ClassicConfig)]
+    from steglib.training import run as training
+
+    names = [field.name for field in fields(TrainingConfig)]
     given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
     run = paths.runs_dir() / options.name
     if options.resume and not given and (run / "config.json").is_file():
-        config = load_config(run, ClassicConfig)
+        config = load_config(run)
     else:
-        config = ClassicConfig(**given)
-    print(training.train(ClassicRecipe(config), options.name, resume=options.resume))
+        config = TrainingConfig(**given)
+    print(training.train(config, options.name, resume=options.resume))
 
 
 def _add_ship(commands):
@@ -175,8 +180,10 @@ def _add_ship(commands):
 
 def _ship(options):
     """Copies `model.keras` and writes its card: data, command, seed, curve, scores."""
+    from steglib.training import run as training
+
     run = paths.runs_dir() / options.name
-    config, history = load_config(run, ClassicConfig), training.load_history(run)
+    config, history = load_config(run), training.load_history(run)
     model = load_model(run / "model.keras")
     covers, secrets = steglib.load_pairs(
         steglib.load_images(config.data, "val").images, options.pairs, seed=0
@@ -221,6 +228,8 @@ def _add_train_codec(commands):
 
 def _train_codec(options):
     """Writes a codec and its card: command, seed, scores at several bases."""
+    from steglib.codec import learning as codec_training
+
     path = options.output
     if path.suffix != ".npz":
         raise ValueError(f"{path} must end in .npz.")
@@ -229,7 +238,7 @@ def _train_codec(options):
     images = steglib.load_images(options.data, "train").images
     codec_training.learn_codec(images, *steps, seed=options.seed, verbose=1).save(path)
 
-    hiders = [load_model(path, base) for base in (2, 3, 4, 5, 8)]
+    hiders = [load_model(path, base=base) for base in (2, 3, 4, 5, 8)]
     pairs = steglib.load_pairs(
         steglib.load_images(options.data, "val").images, options.pairs, seed=0
     )

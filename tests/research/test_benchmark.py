@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from steglib import LSB, load_images
+from steglib.__main__ import main
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.research import benchmark
 from steglib.research.benchmark import Stopwatch, original_network, throughput_large, train_original
-from steglib.tool.commands import main
 
 
 @pytest.fixture
