@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,8 @@ class Entry:
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
         photos: whether it is offered to a person who hides photos.
-        recipe: how it is trained: a function, or "module:attribute" to import it from.
+        recipe: a subclass of `training.recipe.Recipe`, as "module:name" to import it from; None
+            if there is nothing to train.
     """
 
     about: str
@@ -36,7 +38,7 @@ class Entry:
     weights: Path | None = None
     scored: tuple[int, ...] = ()
     photos: bool = True
-    recipe: str | Callable | None = None
+    recipe: str | None = None
 
     @property
     def setting(self) -> str | None:
@@ -51,7 +53,7 @@ def _residue(weights, **options):
 
     with reading(weights):
         codec = Codec.load(weights)
-    return ResidueHider(codec, name=weights.stem, **options)
+    return ResidueHider(codec, name=_label(weights), **options)
 
 
 def _networks(weights):
@@ -60,7 +62,12 @@ def _networks(weights):
     with reading(weights):
         from steglib.models import encoder_decoder
 
-        return encoder_decoder.load(weights)
+        return encoder_decoder.load(weights, _label(weights))
+
+
+def _label(weights):
+    """`model.npz` and the like are named after their run."""
+    return weights.parent.name if weights.stem == "model" else weights.stem
 
 
 def _linear(images=None):
@@ -171,6 +178,17 @@ def load_model(name: str | Path = "residue", **options) -> Hider:
     if entry.weights:
         options["weights"] = entry.weights
     return entry.load(**options)
+
+
+def load_recipe(name: str) -> type:
+    """The recipe by which a model is trained: a subclass of `training.recipe.Recipe`.
+
+    Raises:
+        ValueError: there is no such model, or it is not trained.
+    """
+    if (recipe := find(name).recipe) is None:
+        raise ValueError(f"{name} is not trained.")
+    return pkgutil.resolve_name(recipe)
 
 
 def parse(spec: str) -> tuple[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from keras import layers, ops
 from PIL import Image
 
 from steglib.hider import Hider
-from steglib.images.datasets import PairBatches, load_pairs
+from steglib.images.pairs import PairBatches, load_pairs
 from steglib.layers import forget_initializers
 from steglib.models import losses
 from steglib.progress import bar
@@ -107,11 +107,10 @@ def save(model, path: str | Path) -> None:
     model.save(path)
 
 
-def load(path: Path) -> EncoderDecoder:
-    """The hider in a file that `save` wrote; `model.keras` is named after its run."""
+def load(path: str | Path, name: str) -> EncoderDecoder:
+    """The hider of that name, in a file that `save` wrote."""
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    label = path.parent.name if path.name == "model.keras" else path.stem
-    return EncoderDecoder(*split(model), label)
+    return EncoderDecoder(*split(model), name)
 
 
 @dataclass(frozen=True)

@@ -26,15 +26,17 @@ class Checkpoint(keras.callbacks.Callback):
         self.folder, self.best = folder, best
 
     def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 0:
+            return  # the seed says how the first one begins
         self.folder.mkdir(exist_ok=True)
-        if self.best.is_file():
-            shutil.copy(self.best, self.folder / f"{epoch:05d}.best.h5")
-        scratch = self.folder / "writing.weights.h5"
+        scratch, complete = (self.folder / f"{n}.weights.h5" for n in ("writing", f"{epoch:05d}"))
+        shutil.copy(self.best, scratch)
+        scratch.replace(best_then(complete))
         self.model.save_weights(scratch, overwrite=True)
-        scratch.replace(self.folder / f"{epoch:05d}.weights.h5")
+        scratch.replace(complete)
         for older in self.finished(self.folder)[:-1]:
-            older.unlink()
             best_then(older).unlink(missing_ok=True)
+            older.unlink()
 
     @staticmethod
     def finished(folder: Path) -> list[Path]:
@@ -43,7 +45,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def best_then(checkpoint: Path) -> Path:
-    """The best weights at the time of a checkpoint; no file before the first epoch."""
+    """The best weights at the time of a checkpoint."""
     return checkpoint.with_name(checkpoint.name.replace(".weights.", ".best."))
 
 

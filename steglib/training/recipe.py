@@ -9,7 +9,8 @@ from types import MappingProxyType
 import keras
 import numpy as np
 
-from steglib.images.datasets import load_images, split_images
+from steglib.images.datasets import load_images
+from steglib.images.pairs import split_images
 
 SCHEDULES = ("cosine", "steps")
 

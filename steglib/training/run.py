@@ -191,10 +191,8 @@ def _restore(run, model) -> tuple[int, float]:
         return 0, np.inf
     model.optimizer.build(model.trainable_variables)
     model.load_weights(checkpoints[-1])
-    epoch = int(checkpoints[-1].name.split(".")[0])
-    if epoch == 0:
-        return 0, np.inf
     shutil.copy(best_then(checkpoints[-1]), run / "best.weights.h5")
+    epoch = int(checkpoints[-1].name.split(".")[0])
     history = load_history(run).iloc[:epoch]  # an epoch that was cut short is trained again
     _write(run / "history.csv", history.to_csv(index=False))
     return epoch, history["val_loss"].min()
