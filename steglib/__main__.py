@@ -1,10 +1,37 @@
+"""`python -m steglib COMMAND`: the commands for people and those for who studies, as one."""
+
+import argparse
 import signal
 import sys
+import threading
 
-if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the imports take a second: end without a word
+import steglib
 
-from steglib.tool.commands import main
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command; returns its exit code, see `tool.commands.EXIT_CODES`."""
+    ends_by = signal.getsignal(signal.SIGINT)
+    if ends_by is signal.default_int_handler:
+        _on(signal.SIGINT, signal.SIG_DFL)  # the imports take a second: end without a word
+    from steglib.research.commands import add_commands as add_research
+    from steglib.tool.commands import add_commands, run
+
+    parser = argparse.ArgumentParser(prog="steglib", description=steglib.__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_commands(commands)
+    add_research(commands)
+    options = parser.parse_args(arguments)
+    if ends_by in (signal.default_int_handler, signal.SIG_DFL):
+        _on(signal.SIGINT, signal.default_int_handler)
+    _on(signal.SIGTERM, lambda *_: sys.exit(143))  # cleaning up
+    return run(options)
+
+
+def _on(number, handler):
+    """Handles a signal: only the main thread may say how."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(number, handler)
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -13,11 +13,15 @@ class Hider:
         name: what tables and figures call it.
         min_side: the least height and width it takes, in pixels.
         same_size: whether a secret must be of its cover's size.
+        key: the password that seals what it hides, bytes; None for none.
+        detects: whether `reveal` raises PayloadError for an image that hides nothing.
     """
 
     name = "hider"
     min_side = 1
     same_size = True
+    key = None
+    detects = False
 
     def hide(self, cover, secret) -> np.ndarray:
         """The stego image: looks like the cover, holds the secret.
@@ -52,7 +56,15 @@ class Hider:
         revealed = self._reveal(self._check(stego, "stego"))
         return revealed if np.ndim(stego) == 4 else revealed[0]
 
-    def fit(self, secret, cover) -> np.ndarray:
+    def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
+        """The secret in one image uint8 [h, w, 3], and remarks on it. Raises as `reveal`."""
+        return self.reveal(stego), []
+
+    def remarks(self, cover, secret) -> list[str]:
+        """Lines to say about a secret, uint8 [h, w, 3], in this cover."""
+        return []
+
+    def fit_secret(self, secret, cover) -> np.ndarray:
         """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
         return arrays.fit_to(secret, *np.shape(cover)[:2])
 

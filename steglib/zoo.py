@@ -1,47 +1,233 @@
-"""The trained hiders that come with the package, or out of a training."""
+"""The registry: every hider by name. Commands, playground and notebooks all read it."""
 
+import dataclasses
+import functools
 import json
+import pkgutil
+import re
+from collections.abc import Callable
 from pathlib import Path
 
-from steglib.codec.codec import Codec, reading
 from steglib.hider import Hider
-from steglib.models.coded import ResidueHider
 
 WEIGHTS = Path(__file__).with_name("weights")
+SETTINGS = ("base", "bits")
+TITLES = {"level": "protection", "images": "training images"}  # others are called what they are
 
 
-def load_model(name: str | Path = "residue", base: int | None = None, **options) -> Hider:
-    """A trained hider.
+@dataclasses.dataclass(frozen=True)
+class Entry:
+    """What is known of a hider before it is loaded.
 
-    Args:
-        name: "residue" (the default); "classic"; "classic-faint", with a fainter trace in the
-            cover; or the path of a file that a training wrote: a `model.keras` (that hider has
-            its run's name) or a codec's `.npz`.
-        base: of the residue model's digits, 2…16, 5 if not given. It reveals any base.
-        options: others of the residue model: `key`, `level`, see `residue.ResidueHider`.
+    Attributes:
+        about: one line for help and the playground.
+        load: makes the hider out of some of the `options`, and of `weights` where it has a file.
+            What is slow to import, it imports when called.
+        options: which of "base", "bits", "key", "level" and "images" it takes. If the first is
+            base or bits, it is the model's setting: what `residue:3` gives.
+        weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
+        scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
+        photos: whether it is offered to a person who hides photos.
+        recipe: a subclass of `training.recipe.Recipe`, as "module:name" to import it from; None
+            if there is nothing to train.
+    """
+
+    about: str
+    load: Callable[..., Hider]
+    options: tuple[str, ...] = ()
+    weights: Path | None = None
+    scored: tuple[int, ...] = ()
+    photos: bool = True
+    recipe: str | None = None
+
+    @property
+    def setting(self) -> str | None:
+        """Its one number, "base" or "bits", if it has one."""
+        first = self.options[0] if self.options else None
+        return first if first in SETTINGS else None
+
+
+def _residue(weights, **options):
+    from steglib.codec.codec import Codec, reading
+    from steglib.models.coded import ResidueHider
+
+    with reading(weights):
+        codec = Codec.load(weights)
+    return ResidueHider(codec, name=_label(weights), **options)
+
+
+def _networks(weights):
+    from steglib.codec.codec import reading
+
+    with reading(weights):
+        from steglib.models import encoder_decoder
+
+        return encoder_decoder.load(weights, _label(weights))
+
+
+def _label(weights):
+    """`model.npz` and the like are named after their run."""
+    return weights.parent.name if weights.stem == "model" else weights.stem
+
+
+def _linear(images=None):
+    from steglib.images.datasets import load_images
+    from steglib.models.linear import linear_hider
+
+    return linear_hider(load_images("sample").images if images is None else images)
+
+
+def _lsb(bits=4):
+    from steglib.models.baselines import LSB
+
+    return LSB(bits)
+
+
+def _picture_file(format, base=5):
+    from steglib.models.baselines import Codec
+
+    return Codec(format, base)
+
+
+MODELS: dict[str, Entry] = {
+    "residue": Entry(
+        "a learned codec, whose bytes become digits of any base: faintest trace, best secret",
+        _residue,
+        ("base", "key", "level"),
+        WEIGHTS / "residue.npz",
+        scored=(3, 5),
+        recipe="steglib.codec.learning:CodecRecipe",
+    ),
+    "classic": Entry(
+        "an encoder and a decoder, two networks around linear hiding",
+        _networks,
+        weights=WEIGHTS / "classic.keras",
+        recipe="steglib.models.classic:ClassicRecipe",
+    ),
+    "linear": Entry(
+        "linear hiding: strong components of the secret in place of weak ones of the cover",
+        _linear,
+        ("images",),
+        photos=False,
+    ),
+    "lsb": Entry(
+        "the secret's highest bits in place of the cover's lowest",
+        _lsb,
+        ("bits",),
+        scored=(1, 2, 3, 4),
+        photos=False,
+    ),
+    **{
+        format: Entry(
+            f"the secret as a {format} file, whose bytes become digits of any base",
+            functools.partial(_picture_file, format),
+            ("base",),
+            photos=False,
+        )
+        for format in ("jpeg", "webp", "avif", "jpeg2000")
+    },
+}
+
+
+def register(name: str, entry: Entry) -> None:
+    """Adds a hider. Raises ValueError if there is one of that name."""
+    if name in MODELS:
+        raise ValueError(f"There is a model {name!r} already.")
+    MODELS[name] = entry
+
+
+def find(name: str | Path) -> Entry:
+    """The entry of that name; for a file that a training wrote, one that loads this file.
 
     Raises:
-        ValueError: there are no such weights (the message lists those that ship), their file is
-            damaged, or there are options for a model that has none.
+        ValueError: there is neither.
     """
-    shipped = {path.stem: path for path in sorted(WEIGHTS.glob("*.[kn]*"))}  # .npz wins
-    path = Path(name) if Path(name).suffix in (".keras", ".npz") else shipped.get(str(name))
-    if path is None or not path.is_file():
-        raise ValueError(f"There are no weights {str(name)!r}. Shipped: {', '.join(shipped)}.")
-    if base is not None:
-        options["base"] = base
-    if path.suffix == ".npz":
-        with reading(path):
-            codec = Codec.load(path)
-        return ResidueHider(codec, name=path.stem, **options)
-    if options:
-        raise ValueError(f"{name} has no base, no key, no protection: residue has.")
-    from steglib.models.classic import load_classic  # only now: Keras takes seconds to load
-
-    with reading(path):
-        return load_classic(path)
+    path = Path(name)
+    if path.suffix and path.is_file():
+        for entry in MODELS.values():
+            if entry.weights and entry.weights.suffix == path.suffix:
+                return dataclasses.replace(entry, weights=path)
+    if str(name) not in MODELS:
+        raise ValueError(
+            f"There is no model {str(name)!r}. There are {', '.join(MODELS)}, and the files that "
+            "a training wrote (.keras, .npz)."
+        )
+    return MODELS[str(name)]
 
 
-def load_card(name: str) -> dict:
-    """What is known of shipped weights: data, command, seed, scores on held-out pairs."""
-    return json.loads((WEIGHTS / f"{name}.json").read_text())
+def load_model(name: str | Path = "residue", **options) -> Hider:
+    """A hider by its name, or out of a file.
+
+    Args:
+        name: a key of `MODELS`; or the path of a file that a training wrote: a `model.keras`
+            (that hider has its run's name) or a codec's `.npz`.
+        options: those of its entry, such as `base` (2…16), `key` (bytes) and `level` (of error
+            correction, 0…3) of "residue"; None leaves one to the hider.
+
+    Raises:
+        ValueError: there is no such model, it does not take an option or its value, or its file
+            is damaged.
+    """
+    entry = find(name)
+    options = {option: value for option, value in options.items() if value is not None}
+    for option in options:
+        if option not in entry.options:
+            others = [other for other, found in MODELS.items() if option in found.options]
+            which = f": {', '.join(others)} {'has' if len(others) == 1 else 'have'}" * bool(others)
+            raise ValueError(f"{name} has no {TITLES.get(option, option)}{which}.")
+    if entry.weights:
+        options["weights"] = entry.weights
+    return entry.load(**options)
+
+
+def load_recipe(name: str) -> type:
+    """The recipe by which a model is trained: a subclass of `training.recipe.Recipe`.
+
+    Raises:
+        ValueError: there is no such model, or it is not trained.
+    """
+    if (recipe := find(name).recipe) is None:
+        raise ValueError(f"{name} is not trained.")
+    return pkgutil.resolve_name(recipe)
+
+
+def parse(spec: str) -> tuple[str, dict[str, int]]:
+    """Name and options in what is typed: "residue:3" → "residue", {"base": 3}.
+
+    Raises:
+        ValueError: there is no such model, or it has no setting.
+    """
+    name, setting = re.fullmatch(r"(.*?)(?::(\d+))?", spec, re.DOTALL).groups()
+    entry = find(name)
+    if setting is None:
+        return name, {}
+    if entry.setting is None:
+        raise ValueError(f"{name} has no setting: leave out the :{setting}.")
+    return name, {entry.setting: int(setting)}
+
+
+def load_spec(spec: str, **options) -> Hider:
+    """The hider that `parse` reads there, with other options; None leaves one as it is."""
+    name, parsed = parse(spec)
+    return load_model(name, **parsed | {k: v for k, v in options.items() if v is not None})
+
+
+def scored() -> list[str]:
+    """What is scored by default, as `parse` reads it."""
+    return [
+        name if setting is None else f"{name}:{setting}"
+        for name, entry in MODELS.items()
+        for setting in (entry.scored if entry.setting else (None,))
+    ]
+
+
+def load_card(name: str | Path) -> dict:
+    """What is known of trained weights: data, command, seed, scores on held-out pairs.
+
+    Raises:
+        ValueError: there is no such model, or it has no weights.
+    """
+    weights = find(name).weights
+    if weights is None:
+        raise ValueError(f"{name} has no card, as it was not trained.")
+    return json.loads(weights.with_suffix(".json").read_text())

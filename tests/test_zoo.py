@@ -1,23 +1,106 @@
+import dataclasses
 import shutil
 import zipfile
 
+import numpy as np
 import pytest
 
-from steglib import load_model
+from steglib import load_images, load_model, zoo
 from steglib.channels.residues import PayloadError
-from steglib.models.classic import ClassicHider
-from steglib.models.coded import ResidueHider
-from steglib.zoo import WEIGHTS
+from steglib.hider import Hider
+from steglib.zoo import MODELS, WEIGHTS, Entry, load_card, load_spec, parse, register
+
+
+@pytest.fixture
+def registry(monkeypatch):
+    """A copy of the registry."""
+    monkeypatch.setattr(zoo, "MODELS", dict(MODELS))
+    return zoo.MODELS
 
 
 @pytest.mark.parametrize(
-    "name", ["clasic", "", "residue,", "no/model.keras", "no.npz", "classic.json"]
+    "name", ["clasic", "", "residue,", "residue:x", "no/model.keras", "no.npz", "classic.json"]
 )
-def test_unknown_weights(name):
-    with pytest.raises(ValueError, match=r"no weights.*Shipped: ") as error:
-        load_model(name)
-    shipped = str(error.value).split("Shipped: ")[1].rstrip(".").split(", ")
-    assert sorted(shipped) == ["classic", "classic-faint", "residue"]
+def test_unknown_models(name):
+    for load in (load_model, load_spec):
+        with pytest.raises(ValueError, match="There is no model") as error:
+            load(name)
+        assert f"{name!r}. There are residue, classic, linear, lsb, " in str(error.value)
+
+
+def test_every_entry_says_what_it_loads():
+    for name, entry in MODELS.items():
+        assert entry.about and "\n" not in entry.about and len(entry.about) < 90, name
+        assert bool(entry.scored) <= bool(entry.setting), name
+        if entry.weights:
+            assert entry.weights.is_file() and load_card(name)["name"] == name
+    with pytest.raises(ValueError, match="lsb has no card"):
+        load_card("lsb")
+
+
+@pytest.mark.parametrize(
+    "name, options, message",
+    [
+        ("classic", {"base": 5}, "classic has no base: residue, jpeg, webp, avif, jpeg2000 have"),
+        ("classic", {"key": b"key"}, "classic has no key: residue has"),
+        ("lsb", {"level": 1}, "lsb has no protection: residue has"),
+        ("residue", {"bits": 1}, "residue has no bits: lsb has"),
+        ("residue", {"protect": 2}, r"residue has no protect\."),
+        ("residue", {"level": 4}, "level must lie in 0…3, not 4"),
+        *(("residue", {"base": base}, f"2…16, not {base}") for base in (0, 1, 17)),
+    ],
+)
+def test_options_that_a_model_does_not_take(name, options, message):
+    with pytest.raises(ValueError, match=message):
+        load_model(name, **options)
+
+
+def test_options_reach_the_hider():
+    assert load_model().name == load_model("residue").name == "residue, base 5"
+    assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
+    assert load_model("residue").key is None and load_model("residue").level == 0
+    hider = load_model("residue", base=3, key=b"key", level=2)
+    assert (hider.base, hider.key, hider.level) == (3, b"key", 2)
+    assert load_model("residue", base=None, key=None, level=None).name == "residue, base 5"
+    assert load_model("lsb", bits=1).name == "LSB, 1 bit"
+    assert load_model("avif", base=3).name == "AVIF, base 3"
+
+
+def test_specs():
+    assert parse("residue:3") == ("residue", {"base": 3})
+    assert parse("lsb:2") == ("lsb", {"bits": 2})
+    assert parse("classic") == ("classic", {})
+    path = str(WEIGHTS / "residue.npz")
+    assert parse(f"{path}:3") == (path, {"base": 3}) and parse(path) == (path, {})
+    assert load_spec("residue:3", level=2, key=None).level == 2
+    assert load_spec("residue:3", base=None).base == 3 and load_spec("residue:3", base=4).base == 4
+    with pytest.raises(ValueError, match="classic has no setting: leave out the :3"):
+        parse("classic:3")
+
+
+def test_what_is_scored():
+    assert zoo.scored() == ["residue:3", "residue:5", "classic", "linear"] + [
+        f"lsb:{bits}" for bits in (1, 2, 3, 4)
+    ]
+
+
+def test_linear_hiding_takes_its_images(pairs):
+    covers, secrets = pairs
+    images = load_images("sample").images
+    usual, own = load_model("linear"), load_model("linear", images=images)
+    other = load_model("linear", images=255 - images[:20])
+    assert np.array_equal(usual.hide(covers, secrets), own.hide(covers, secrets))
+    assert not np.array_equal(usual.hide(covers, secrets), other.hide(covers, secrets))
+
+
+def test_names_are_taken_once(registry):
+    register("plain", Entry("nothing", Hider))
+    assert isinstance(load_model("plain"), Hider) and zoo.scored()[-1] == "plain"
+    for name in ("plain", "residue"):
+        with pytest.raises(ValueError, match=f"There is a model {name!r} already"):
+            register(name, Entry("nothing", Hider))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        registry["plain"].about = "something"
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".npz"])
@@ -40,34 +123,16 @@ def test_damaged_restorer(tmp_path, pairs):
     assert not isinstance(error.value, PayloadError)
 
 
-@pytest.mark.parametrize("name", ["classic", "classic-faint"])
-def test_classic_models(name):
-    hider = load_model(name)
-    assert isinstance(hider, ClassicHider) and hider.name == name
-    assert load_model(WEIGHTS / f"{name}.keras").name == name
-    with pytest.raises(ValueError, match=f"{name} has no base"):
-        load_model(name, base=5)
-    for option in ({"key": b"key"}, {"level": 1}):
-        with pytest.raises(ValueError, match="no key, no protection: residue has"):
-            load_model(name, **option)
-
-
-def test_residue_model():
-    hider = load_model("residue")
-    assert isinstance(hider, ResidueHider) and hider.base == 5 and hider.name == "residue, base 5"
-    assert load_model().name == hider.name  # as on the command line
-    assert load_model("residue", 2).name == load_model("residue", base=2).name == "residue, base 2"
-    assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
-    assert load_model("residue").key is None and load_model("residue").level == 0
-    hider = load_model("residue", base=3, key=b"key", level=2)
-    assert (hider.base, hider.key, hider.level) == (3, b"key", 2)
-    with pytest.raises(ValueError, match="level must lie in 0…3, not 4"):
-        load_model("residue", level=4)
-    with pytest.raises(TypeError, match="protect"):
-        load_model("residue", protect=2)
-    for base in (0, 1, 17):
-        with pytest.raises(ValueError, match=f"2…16, not {base}"):
-            load_model("residue", base=base)
+def test_trained_files(tmp_path):
+    """They are named after their run where the file is `model.keras`."""
+    assert load_model("classic").name == load_model(WEIGHTS / "classic.keras").name == "classic"
+    run = tmp_path / "mine"
+    run.mkdir()
+    for file, name in (("model.keras", "mine"), ("best.keras", "best")):
+        shutil.copy(WEIGHTS / "classic.keras", run / file)
+        assert load_model(run / file).name == name
+    with pytest.raises(ValueError, match=r"best\.keras has no base"):
+        load_model(run / "best.keras", base=5)
 
 
 def test_shipped_files_ask_nothing_of_newer_versions():

@@ -19,7 +19,7 @@ from constriction import stream
 from threadpoolctl import threadpool_limits
 
 from steglib.codec.contexts import SCALES, STARTS, Exact, exact_layers, walk
-from steglib.progress import bar
+from steglib.progress import bar, without_chatter
 
 BLOCK = 8
 TILE = 512  # pixels a side: nothing crosses a tile's border, so that memory stays bounded
@@ -127,7 +127,7 @@ class Codec:
         """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
-        with reading(self._restorer):
+        with reading(self._restorer), without_chatter():
             import keras
 
             return keras.saving.load_model(self._restorer, compile=False)

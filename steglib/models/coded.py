@@ -30,6 +30,7 @@ class ResidueHider(Hider):
 
     min_side = 8
     same_size = False
+    detects = True
 
     def __init__(
         self,
@@ -47,7 +48,7 @@ class ResidueHider(Hider):
         """How many bytes a cover of `shape` (h, w, 3) carries."""
         return payload.capacity(shape, self.base, self.key is not None, self.level)
 
-    def fit(self, secret, cover) -> np.ndarray:
+    def fit_secret(self, secret, cover) -> np.ndarray:
         """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
         room = self.capacity(np.shape(cover))
         pixels = int(8 * room / LEAST_BITS)
@@ -56,6 +57,22 @@ class ResidueHider(Hider):
             pixels //= 2
             fitted = arrays.scale_to(secret, pixels, payload.LONGEST)
         return fitted
+
+    def remarks(self, cover, secret) -> list[str]:
+        """How many bits the payload has for each pixel."""
+        room = self.capacity(np.shape(cover))
+        of_cover, of_secret = (24 * room / np.size(image) for image in (cover, secret))
+        return [
+            f"The payload, {room / 1000:.0f} kB, is {of_cover:.1f} bits for each pixel of the "
+            f"cover and {of_secret:.1f} for each of the secret."
+        ]
+
+    def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
+        """Also says where error correction had to mend something."""
+        found = self.extract(stego)
+        del stego  # a huge one's memory is needed now
+        (secret,) = self.decode([found])
+        return secret, ["damaged, but corrected"] if found.corrected else []
 
     def _hide(self, covers, secrets):
         payload.check_size(*secrets.shape[1:3])

@@ -10,7 +10,6 @@ from tqdm import tqdm
 from steglib.evaluation import metrics
 from steglib.evaluation.scores import ROUNDING_PSNR, evaluate
 from steglib.images import arrays
-from steglib.models import baselines
 from steglib.zoo import load_model
 
 PHOTOGRAPHS = (
@@ -75,16 +74,12 @@ def full_size(bases, formats=("jpeg", "webp", "avif", "jpeg2000")) -> pd.DataFra
 
     Args:
         bases: of the residues.
-        formats: of the rivals, see `baselines.Codec`.
+        formats: of the rivals, names of the zoo.
 
     Returns:
         A column for each photograph; rows for each base and codec.
     """
-    hiders = [
-        hider
-        for base in bases
-        for hider in (load_model("residue", base), *(baselines.Codec(f, base) for f in formats))
-    ]
+    hiders = [load_model(name, base=base) for base in bases for name in ("residue", *formats)]
     rows = {}
     for name, photo in tqdm(photographs().items(), desc="Photographs"):
         revealed = {h.name: h.reveal(h.hide(photo[::-1, ::-1], photo)) for h in hiders}

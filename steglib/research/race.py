@@ -11,20 +11,16 @@ import numpy as np
 import pandas as pd
 from keras import layers, ops
 
-from steglib.codec.codec import Codec, block_basis, expected_counts
-from steglib.codec.learning import train_contexts
-from steglib.codec.networks import exact_weights
+from steglib.codec.learning import ContextConfig, ContextRecipe
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images.pairs import PairBatches
-from steglib.models import classic
+from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.coded import ResidueHider
-from steglib.training.run import TrainingConfig, build, compile_model, dtype_policy
+from steglib.models.encoder_decoder import EncoderDecoder, join, split
+from steglib.training.run import fit
 
-STEPS_A_MINUTE = {
-    "classic": 250,
-    "residue": 220,
-}  # on 2 cores: their rates fall accordingly  # on 2 cores: their rates fall accordingly
+UPDATES_A_MINUTE = {"classic": 250, "residue": 220}  # on 2 cores: their rates fall accordingly
 
 
 class Original(Hider):
@@ -106,7 +102,7 @@ def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
     """
     keras.utils.set_random_seed(seed)
     original = original_network()
-    model = classic.join(original.encoder, original.decoder)
+    model = join(original.encoder, original.decoder)
     epochs, rates = [200 * 31, 400 * 31, 600 * 31], [1e-3, 3e-4, 1e-4, 3e-5]  # of 31 batches
     schedule = keras.optimizers.schedules.PiecewiseConstantDecay(epochs, rates)
     model.compile(keras.optimizers.Adam(schedule), original_loss)
@@ -117,34 +113,28 @@ def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
 
 
 def train_classic(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
-    """Trains the classic model as `training.train` does; arguments and result as above."""
-    config = TrainingConfig(batch_size=32, learning_rate=2e-3, ema=0.999, seed=seed)
-    keras.utils.set_random_seed(seed)
-    usual = keras.config.dtype_policy()
-    try:
-        keras.config.set_dtype_policy(dtype_policy(None))
-        model = build(config, images)
-    finally:
-        keras.config.set_dtype_policy(usual)
-    hider = classic.ClassicHider(model.get_layer("encoder"), model.get_layer("decoder"))
-    compile_model(model, config, round(STEPS_A_MINUTE["classic"] * max(minutes)))
-    stopwatch = Stopwatch(minutes, lambda: quality(hider, *watch))
-    endless = PairBatches(images, batch_size=32, epochs=10**6, seed=seed)
-    model.fit(endless, shuffle=False, verbose=0, callbacks=[stopwatch])
+    """Trains the classic model as `training.run.train` does; arguments and result as above."""
+    config = ClassicConfig(batch_size=32, learning_rate=2e-3, ema=0.999, epochs=10**6, seed=seed)
+
+    def score():
+        return quality(EncoderDecoder(*split(stopwatch.model), "classic"), *watch)
+
+    stopwatch = Stopwatch(minutes, score)
+    updates = round(UPDATES_A_MINUTE["classic"] * max(minutes))
+    fit(ClassicRecipe(config, images), updates, [stopwatch])
     return pd.DataFrame(stopwatch.record)
 
 
 def train_residue(images, minutes, watch, base: int = 5, seed: int = 0) -> pd.DataFrame:
     """Trains the residue model's contexts, without a restorer; arguments and result as above."""
-    basis = block_basis(images[:: max(1, len(images) // 2000)])
+    updates = round(UPDATES_A_MINUTE["residue"] * max(minutes))
+    recipe = ContextRecipe(ContextConfig(epochs=1, updates=updates, seed=seed), images)
 
     def score():
-        weights = exact_weights(stopwatch.model)
-        return quality(ResidueHider(Codec(basis, weights, expected_counts()), base), *watch)
+        return quality(ResidueHider(recipe.coded(stopwatch.model), base), *watch)
 
     stopwatch = Stopwatch(minutes, score)
-    steps = round(STEPS_A_MINUTE["residue"] * max(minutes))
-    train_contexts(images, basis, steps, seed=seed, callbacks=[stopwatch])
+    fit(recipe, callbacks=[stopwatch])
     return pd.DataFrame(stopwatch.record)
 
 

@@ -54,7 +54,7 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     Raises:
         ValueError: the photographs or the file cannot be used; the message is one line.
     """
-    fitted = hider.fit(secret.image, cover.image)
+    fitted = hider.fit_secret(secret.image, cover.image)
     photos.write_photo(hider.hide(cover.image, fitted), file, overwrite=True)
     stego = photos.read_photo(file).image
     revealed = hider.reveal(stego)

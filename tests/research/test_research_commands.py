@@ -4,10 +4,10 @@ import pandas as pd
 import pytest
 
 from steglib import load_images, load_model, load_pairs
+from steglib.__main__ import main
 from steglib.codec import learning as codec_training
 from steglib.evaluation import metrics
 from steglib.research import commands as cli_research
-from steglib.tool.commands import main
 
 
 def test_evaluate_prints_the_table(home, tmp_path, capsys):
@@ -68,6 +68,6 @@ def test_train_codec_writes_weights_and_their_card(home, tmp_path, monkeypatch):
     assert main([*again, str(path), "--pairs", "4"]) == 0
     assert asked == [(256, 7, 3, 5)] * 2
     covers, secrets = load_pairs(load_images("sample", "val").images, 4, seed=0)
-    psnr = metrics.psnr(covers, load_model(path, 3).hide(covers, secrets)).mean()
+    psnr = metrics.psnr(covers, load_model(path, base=3).hide(covers, secrets)).mean()
     assert card["scores"]["mine, base 3"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
     assert main(["train-codec", "-o", str(tmp_path / "mine.keras")]) == 2

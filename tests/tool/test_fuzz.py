@@ -17,11 +17,11 @@ import numpy as np
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
+from steglib import __main__ as cli
 from steglib import load_model
 from steglib.channels import residues as payload
 from steglib.channels import seal as sealing
 from steglib.codec.codec import STEPS
-from steglib.tool import commands as cli
 
 PHOTOS, STEGOS, FORGED = 1600, 300, 200  # how many of each
 LONGEST = 10  # seconds
@@ -263,7 +263,7 @@ def stegos(rng):
     for key, kind in ((None, "plain"), (KEY, "sealed")):
         for level in range(4):
             for base in (2, 5, 16):
-                hider = load_model("residue", base, key=key, level=level)
+                hider = load_model("residue", base=base, key=key, level=level)
                 cover = draw(rng, 40, 48)
                 yield kind, hider.hide(cover, draw(rng, 16, 16))
 
@@ -292,7 +292,7 @@ def forge(rng, i):
     cover = draw(rng, 40, 48)
     words = 4 * int(rng.integers(0, 100))
     if i % 4 == 0:  # sound, but for its step
-        good = payload.extract(load_model("residue", base).hide(cover, draw(rng, 16, 16)))
+        good = payload.extract(load_model("residue", base=base).hide(cover, draw(rng, 16, 16)))
         data, size = good.data[2:], good.size
         cover = draw(rng, 64, 64)
     else:
