@@ -9,7 +9,7 @@ from tqdm import tqdm
 from steglib.channels import parity as correction
 from steglib.channels import residues as payload
 from steglib.images import damage
-from steglib.research.photographs import large_picture
+from steglib.research.photographs import collage
 
 
 def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.DataFrame:
@@ -23,7 +23,7 @@ def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.Data
     Returns:
         A row for each level; for each of `damage.KINDS` the % of samples, to a tenth of itself.
     """
-    cover, found = large_picture(size), {}
+    cover, found = collage(size), {}
     for level, name in enumerate(correction.LEVELS[1:], 1):
         data = np.random.default_rng(0).bytes(payload.capacity(cover.shape, base, level=level))
         stego = payload.embed(cover, data, base, level=level)
