@@ -115,6 +115,21 @@ def test_the_original_learns(pairs, monkeypatch):
     assert record["secret_psnr"].iloc[1] > record["secret_psnr"].iloc[0] + 1
 
 
+@pytest.mark.slow
+def test_learning_curves(pairs, monkeypatch):
+    seconds = itertools.count(step=30)
+    monkeypatch.setattr(race, "perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(race, "UPDATES_A_MINUTE", {"classic": 2, "residue": 2})
+    monkeypatch.delitem(race.TRAININGS, "original")
+    images = load_images("sample", "train").images[:, :32, :32]
+    watch = [images[:, :32, :32] for images in pairs]
+    table = race.learning_curves(images, [4, 10], watch)
+    assert table["model"].tolist() == ["residue", "residue", "classic", "classic"]
+    assert table["minutes"].tolist() == [4, 10, 4, 10]
+    assert table["secret_psnr"][1] > table["secret_psnr"][0] + 1
+    assert (table["cover_psnr"] > [44, 44, 41, 41]).all()
+
+
 def test_quality(pairs):
     covers, secrets = pairs
     stegos = LSB(2).hide(covers, secrets)
