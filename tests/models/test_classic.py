@@ -63,9 +63,9 @@ def test_training_begins_as_linear_hiding(started, pairs):
 
 def test_networks_see_components_of_power_one(started):
     encoder, decoder, images = started
-    inputs = [images[::8], images[1::8]]
-    stego = encoder.predict(inputs, verbose=0)
-    for network, inputs in ((encoder, inputs), (decoder, stego)):
+    both = [images[::8], images[1::8]]
+    stego = encoder.predict(both, verbose=0)
+    for network, inputs in ((encoder, both), (decoder, stego)):
         normalised = keras.Model(network.inputs, network.get_layer("normalise").output)
         power = np.square(normalised.predict(inputs, verbose=0)).mean((0, 1, 2))
         assert 0.5 < np.median(power) < 2 and power.min() > 0.2 and power.max() < 5
