@@ -36,9 +36,8 @@ lint: $(HERE)
 
 ## train the shipped weights again, on Tiny ImageNet
 train: $(HERE)
-	$(BIN) -m steglib train --name classic --resume $(TRAIN) --epochs 36
-	$(BIN) -m steglib train --name classic-faint --resume $(TRAIN) --epochs 16 --strength 4
-	$(BIN) -m steglib train-codec --data tiny-imagenet -o $(OUTPUT)/residue.npz
+	$(BIN) -m steglib train classic --name classic --resume $(TRAIN) --epochs 36
+	$(BIN) -m steglib train residue --name residue --resume --data tiny-imagenet
 
 ## execute the notebooks in place, with the outputs that are committed
 notebooks: $(HERE)

@@ -68,7 +68,7 @@ def gather(points: dict[str, dict], output: Path) -> None:
     """Means of all points that are done, one row each, in `sweep.csv` and `trade_off.png`."""
     import pandas as pd
 
-    from steglib.evaluation import charts as plotting
+    from steglib.evaluation import charts, pictures
     from steglib.evaluation.scores import peers, summarise
 
     rows = []
@@ -80,8 +80,8 @@ def gather(points: dict[str, dict], output: Path) -> None:
     if rows:
         table = pd.concat(rows, ignore_index=True)
         table.to_csv(output / "sweep.csv", index=False)
-        plotting.use_style()
-        figure = plotting.trade_off(table.set_index("model"), peers())
+        pictures.use_style()
+        figure = charts.trade_off(table.set_index("model"), peers())
         figure.savefig(output / "trade_off.png", bbox_inches="tight")
     print(f"\n{len(rows)} of {len(points)} points are in {output / 'sweep.csv'}")
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from steglib.images import photos
+from steglib.images import arrays
 from steglib.images.arrays import check_images
 
 
@@ -66,7 +66,7 @@ class Hider:
 
     def fit_secret(self, secret, cover) -> np.ndarray:
         """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
-        return photos.fit_to(secret, *np.shape(cover)[:2])
+        return arrays.fit_to(secret, *np.shape(cover)[:2])
 
     def _check(self, images, name):
         images = check_images(images, name)

@@ -1,4 +1,4 @@
-"""Serialisable Keras layers that the classic model is made of."""
+"""Serialisable Keras layers, and groups of layers, that the networks are made of."""
 
 import keras
 from keras import layers, ops
@@ -85,7 +85,7 @@ def inverse_block_transform(size, name):
     )
 
 
-def residual_block(x, hidden, name):
+def skip_block(x, hidden, name):
     """Adds to x [n, h, w, c] what a 3×3 convolution to `hidden` channels and a 1×1 one find.
 
     The sum is kept in float32: bfloat16 cannot hold 8-bit detail.

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import json
+import pkgutil
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +28,8 @@ class Entry:
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
         photos: whether it is offered to a person who hides photos.
-        recipe: how it is trained: a function, or "module:attribute" to import it from.
+        recipe: a subclass of `training.recipe.Recipe`, as "module:name" to import it from; None
+            if there is nothing to train.
     """
 
     about: str
@@ -36,7 +38,7 @@ class Entry:
     weights: Path | None = None
     scored: tuple[int, ...] = ()
     photos: bool = True
-    recipe: str | Callable | None = None
+    recipe: str | None = None
 
     @property
     def setting(self) -> str | None:
@@ -51,21 +53,26 @@ def _residue(weights, **options):
 
     with reading(weights):
         codec = Codec.load(weights)
-    return ResidueHider(codec, name=weights.stem, **options)
+    return ResidueHider(codec, name=_label(weights), **options)
 
 
 def _networks(weights):
     from steglib.codec.codec import reading
 
     with reading(weights):
-        from steglib.models.classic import load_classic
+        from steglib.models import encoder_decoder
 
-        return load_classic(weights)
+        return encoder_decoder.load(weights, _label(weights))
+
+
+def _label(weights):
+    """`model.npz` and the like are named after their run."""
+    return weights.parent.name if weights.stem == "model" else weights.stem
 
 
 def _linear(images=None):
     from steglib.images.datasets import load_images
-    from steglib.models.classic import linear_hider
+    from steglib.models.linear import linear_hider
 
     return linear_hider(load_images("sample").images if images is None else images)
 
@@ -89,11 +96,13 @@ MODELS: dict[str, Entry] = {
         ("base", "key", "level"),
         WEIGHTS / "residue.npz",
         scored=(3, 5),
+        recipe="steglib.codec.learning:CodecRecipe",
     ),
     "classic": Entry(
         "an encoder and a decoder, two networks around linear hiding",
         _networks,
         weights=WEIGHTS / "classic.keras",
+        recipe="steglib.models.classic:ClassicRecipe",
     ),
     "linear": Entry(
         "linear hiding: strong components of the secret in place of weak ones of the cover",
@@ -169,6 +178,17 @@ def load_model(name: str | Path = "residue", **options) -> Hider:
     if entry.weights:
         options["weights"] = entry.weights
     return entry.load(**options)
+
+
+def load_recipe(name: str) -> type:
+    """The recipe by which a model is trained: a subclass of `training.recipe.Recipe`.
+
+    Raises:
+        ValueError: there is no such model, or it is not trained.
+    """
+    if (recipe := find(name).recipe) is None:
+        raise ValueError(f"{name} is not trained.")
+    return pkgutil.resolve_name(recipe)
 
 
 def parse(spec: str) -> tuple[str, dict[str, int]]:

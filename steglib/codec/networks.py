@@ -5,7 +5,7 @@ import numpy as np
 from keras import layers, ops
 
 from steglib.codec.contexts import STARTS, layer_sizes, walk
-from steglib.layers import residual_block
+from steglib.layers import skip_block
 
 
 class Training:
@@ -101,7 +101,7 @@ def build_restorer(width: int = 96, hidden: int = 96, blocks: int = 4) -> keras.
     known = layers.Dense(width, dtype="float32", name="step")(log_step)
     x = layers.Add(dtype="float32")([x, layers.Reshape((1, 1, width), dtype="float32")(known)])
     for block in range(blocks):
-        x = residual_block(x, hidden, f"block_{block}")
+        x = skip_block(x, hidden, f"block_{block}")
     found = layers.Conv2DTranspose(3, 4, 4, kernel_initializer="zeros", dtype="float32", name="up")(
         x
     )

@@ -1,7 +1,6 @@
-"""Every picture that the notebooks show. Functions draw and return a matplotlib figure."""
+"""Plots of numbers. Functions draw and return a matplotlib figure."""
 
 import itertools
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -9,82 +8,17 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import ticker
 
-from steglib import paths
-from steglib.evaluation import metrics
-
 GREY_LEVELS = "error, grey levels"
 HIGHEST_SSIM = 0.99999  # what a plot shows of better ones
 LINE_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C9", "C5")  # of `use_style`, but for pale ones
 SSIM_TICKS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, HIGHEST_SSIM]
 
 
-def use_style() -> None:
-    """Sets the look of all figures; called once at the top of a notebook."""
-    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
-    plt.rcParams.update({"figure.dpi": 80, "savefig.dpi": 110, "figure.autolayout": True})
-
-
-def save_figure(figure, name: str) -> Path:
-    """Saves a figure as `figures/<name>.png`; `name` begins with its notebook's number."""
-    path = paths.figures_dir() / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
-    return path
-
-
-def _grid(rows: int, columns: int, side: float = 1.5):
-    # Room for titles is fixed, so that small grids do not squeeze their pictures.
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(side * columns, side * rows + 0.4), squeeze=False
-    )
-    for axis in axes.flat:
-        axis.axis("off")
-    return figure, axes
-
-
-def show_images(images, titles=None, columns: int = 8):
-    """A grid of images uint8 [n, h, w, 3], each with a title if there are any."""
-    columns = min(columns, len(images))
-    figure, axes = _grid(-(-len(images) // columns), columns)
-    for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
-        axis.imshow(image, interpolation="nearest")
-        if titles is not None:
-            axis.set_title(titles[i], fontsize=8)
-    return figure
-
-
-def magnified(a, b, factor: float) -> np.ndarray:
-    """Difference of two uint8 arrays, mid-grey where they agree, times `factor`; uint8."""
-    difference = a.astype(np.float64) - b
-    return np.clip(np.rint(127.5 + factor * difference), 0, 255).astype(np.uint8)
-
-
-def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10):
-    """Rows of cover, stego, their difference, secret, revealed, their difference.
-
-    Args:
-        covers, secrets, stegos, revealed: uint8 [n, h, w, 3].
-        magnify: differences are shown times this, around mid-grey.
-    """
-    figure, axes = _grid(len(covers), 6)
-    titles = ["cover", "stego", f"difference ×{magnify:g}"]
-    titles += ["secret", "revealed", f"difference ×{magnify:g}"]
-    for axis, title in zip(axes[0], titles, strict=True):
-        axis.set_title(title, fontsize=10)
-    cover_errors = magnified(stegos, covers, magnify)
-    secret_errors = magnified(revealed, secrets, magnify)
-    rows = zip(covers, stegos, cover_errors, secrets, revealed, secret_errors, strict=True)
-    for row, images in zip(axes, rows, strict=True):
-        for axis, image in zip(row, images, strict=True):
-            axis.imshow(image, interpolation="nearest")
-    return figure
-
-
-def channel_histograms(images):
-    """Share of samples at each grey level, for red, green and blue."""
+def colour_histograms(images):
+    """Share of samples at each grey level, for red, green and blue of uint8 [n, h, w, 3]."""
     figure, axis = plt.subplots(figsize=(7, 3))
-    for channel, colour in enumerate(("red", "green", "blue")):
-        counts = np.bincount(np.asarray(images[..., channel]).ravel(), minlength=256)
+    for i, colour in enumerate(("red", "green", "blue")):
+        counts = np.bincount(np.asarray(images[..., i]).ravel(), minlength=256)
         axis.plot(counts / counts.sum() * 100, color=colour, label=colour)
     axis.set(xlabel="grey level", ylabel="% of samples", xlim=(0, 255), ylim=(0, None))
     axis.legend()
@@ -107,26 +41,23 @@ def component_energy(powers: dict):
     return figure
 
 
-def show_components(basis, size: int, count: int = 32):
-    """The first components [size·size·3, d] of a block as pictures, each scaled to full range."""
-    blocks = basis[:, :count].T.reshape(-1, size, size, 3)
-    scale = np.abs(blocks).max(axis=(1, 2, 3), keepdims=True)
-    return show_images(np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8), columns=16)
-
-
-def learning_rates(schedules: dict, steps: int):
-    """Learning rate against step, for Keras schedules by label."""
+def learning_rates(schedules: dict, updates: int):
+    """Learning rate against update, for Keras schedules by label, up to so many updates."""
     figure, axis = plt.subplots(figsize=(7, 2.8))
-    at = np.linspace(0, steps, 200).astype(int)
+    at = np.linspace(0, updates, 200).astype(int)
     for label, schedule in schedules.items():
-        axis.plot(at, [float(schedule(step)) for step in at], label=label)
-    axis.set(xlabel="step", ylabel="learning rate", xlim=(0, steps), ylim=(0, None))
+        axis.plot(at, [float(schedule(update)) for update in at], label=label)
+    axis.set(xlabel="update", ylabel="learning rate", xlim=(0, updates), ylim=(0, None))
     axis.legend()
     return figure
 
 
 def learning_curves(history: pd.DataFrame):
-    """Full loss, the MSE of cover and secret, PSNRs and learning rate, by epoch."""
+    """Full loss, MSEs and PSNRs of cover and secret, and learning rate, by epoch.
+
+    Args:
+        history: of `training.run.load_history`.
+    """
     figure, axes = plt.subplots(1, 4, figsize=(13, 3))
     epochs = history["epoch"] + 1
     panels = {
@@ -145,7 +76,11 @@ def learning_curves(history: pd.DataFrame):
 
 
 def compare_runs(histories: dict):
-    """PSNR of cover and secret on held-out images by epoch, for the histories of some runs."""
+    """PSNR of cover and secret on held-out images by epoch.
+
+    Args:
+        histories: from a run's label to its history, of `training.run.load_history`.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3))
     for axis, kind in zip(axes, ("cover", "secret"), strict=True):
         for label, history in histories.items():
@@ -178,7 +113,7 @@ def error_histograms(covers, secrets, results: dict, limit: int = 25):
 
 
 def score_bars(summary: pd.DataFrame):
-    """PSNR and SSIM of cover and secret, a bar for each model of `evaluation.summarise`."""
+    """PSNR and SSIM of cover and secret, a bar for each row of `scores.summarise`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 0.4 * len(summary) + 1.5), sharey=True)
     for axis, metric, unit in ((axes[0], "psnr", "PSNR, dB"), (axes[1], "ssim", "SSIM")):
         table = summary[[f"cover_{metric}", f"secret_{metric}"]]
@@ -196,8 +131,8 @@ def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
     every cover alike.
 
     Args:
-        summary: of `evaluation.summarise`.
-        peers: of `evaluation.peers`, drawn in grey.
+        summary: of `scores.summarise`.
+        peers: of `scores.peers`, drawn in grey.
     """
     families = {}
     for row, name in enumerate(summary.index):
@@ -233,7 +168,7 @@ def _label_settings(axis, points, families):
         for row, setting in settings.items():
             if setting.startswith("base "):
                 bases[setting.removeprefix("base ")] = points[row, 0]
-            else:
+            elif setting:
                 place = {"xytext": (7, 3), "textcoords": "offset points"}
                 axis.annotate(setting, points[row], fontsize=8, **place)
     for base, x in bases.items():
@@ -254,7 +189,7 @@ def _spread_ssim(axis):
 
 
 def score_distributions(scores: pd.DataFrame):
-    """How PSNRs of cover and secret are spread over pairs, for each model."""
+    """How PSNRs of cover and secret are spread over pairs, for each model of `scores.evaluate`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
     for axis, kind in zip(axes, ("cover", "secret"), strict=True):
         sns.violinplot(
@@ -295,53 +230,14 @@ def error_maps(maps: dict):
     return figure
 
 
-def show_pair(cover, secret, stego, revealed):
-    """The four images uint8 [h, w, 3] of one pair, large, with PSNRs."""
-    cover_psnr, secret_psnr = metrics.psnr(
-        np.stack([cover, secret]), np.stack([stego, revealed])
-    ).round(1)
-    titles = ["cover", "secret", f"stego\n{cover_psnr} dB", f"revealed\n{secret_psnr} dB"]
-    height, width = cover.shape[:2]
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3 * height / width + 0.6))
-    for axis, image, title in zip(axes, (cover, secret, stego, revealed), titles, strict=True):
-        axis.imshow(image, interpolation="nearest")
-        axis.set_title(title, fontsize=11)
-        axis.axis("off")
-    return figure
-
-
-def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
-    """Cover, stego image, their difference; below, secret, revealed image, their difference.
-
-    Cover and secret may differ in size.
+def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
+    """Lines or points in one panel.
 
     Args:
-        cover, secret, stego, revealed: uint8 [h, w, 3].
-        magnify: differences are shown times this, around mid-grey.
+        lines: from a label to (x, y) or (x, y, matplotlib's format, such as "o").
+        xlabel, ylabel: of the axes.
+        log: whether the vertical axis is logarithmic.
     """
-    rows = (("cover", cover, "stego", stego), ("secret", secret, "revealed", revealed))
-    heights = [4 * min(1, image.shape[0] / image.shape[1]) for image in (cover, secret)]
-    figure, axes = plt.subplots(
-        2, 3, figsize=(12, sum(heights) + 0.8), gridspec_kw={"height_ratios": heights}
-    )
-    for row, (before, wanted, after, image) in zip(axes, rows, strict=True):
-        psnr = metrics.psnr(wanted[None], image[None])[0]
-        step = -(-max(wanted.shape) // 1000)  # more pixels than that nobody sees here
-        wanted, image = wanted[::step, ::step], image[::step, ::step]
-        quality = "exact" if np.isinf(psnr) else f"PSNR {psnr:.1f} dB"
-        titles = [before, f"{after}, {quality}", f"difference ×{magnify:g}"]
-        shown = [wanted, image, magnified(image, wanted, magnify)]
-        # Scaled down smoothly, a noisy difference would look smaller than it is.
-        ways = ["auto", "auto", "nearest"]
-        for axis, title, picture, way in zip(row, titles, shown, ways, strict=True):
-            axis.imshow(picture, interpolation=way)
-            axis.set_title(title, fontsize=11)
-            axis.axis("off")
-    return figure
-
-
-def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
-    """Lines or points by label: (x, y) or (x, y, matplotlib's format, such as "o")."""
     figure, axis = plt.subplots(figsize=(7, 3.6))
     for label, line in lines.items():
         axis.plot(*line, label=label)
@@ -358,18 +254,23 @@ def bars(table: pd.DataFrame, xlabel: str, ylabel: str):
 
 
 def loss_panels(losses: dict, window: int = 20):
-    """Losses of single steps by title, in grey, and their mean over `window` steps."""
+    """Losses of single updates in grey, and their means over the last `window` updates.
+
+    Args:
+        losses: from a title to the loss of each update.
+        window: of the means.
+    """
     figure, axes = plt.subplots(1, len(losses), figsize=(4.5 * len(losses), 3), squeeze=False)
     for axis, (title, values) in zip(axes[0], losses.items(), strict=True):
         values = pd.Series(values)
         axis.plot(values, color="lightgrey")
         axis.plot(values.rolling(window, min_periods=1).mean())
-        axis.set(title=title, xlabel="step")
+        axis.set(title=title, xlabel="update")
     return figure
 
 
 def quality_over_minutes(learned: pd.DataFrame):
-    """PSNR of cover and secret against minutes of training: `benchmark.learning_curves`."""
+    """PSNR of cover and secret against minutes of training: `race.learning_curves`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
     for axis, part in zip(axes, ("cover", "secret"), strict=True):
         for i, (model, rows) in enumerate(learned.groupby("model", sort=False)):

@@ -1,6 +1,7 @@
-"""What every part of the package asks of images as arrays."""
+"""Images as arrays: whether they are any, and of which size."""
 
 import numpy as np
+from PIL import Image, ImageOps
 
 
 def check_images(images, name: str) -> np.ndarray:
@@ -20,3 +21,44 @@ def check_images(images, name: str) -> np.ndarray:
             f"{name} must have the shape [h, w, 3] or [n, h, w, 3], not {list(images.shape)}."
         )
     return images[None] if images.ndim == 3 else images
+
+
+def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The centre of an image, scaled to fill a size: uint8 [h, w, 3] → [height, width, 3].
+
+    Scaled by Lanczos, which filters before it shrinks; the image itself if it has that size.
+    """
+    if image.shape[:2] == (height, width):
+        return image
+    fitted = ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS)
+    return to_array(fitted)
+
+
+def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.ndarray:
+    """An image uint8 [h, w, 3] scaled down (Lanczos) where it is too large.
+
+    Its aspect is kept (up to rounding), unless a side would become shorter than 8 pixels.
+
+    Args:
+        image: uint8 [h, w, 3].
+        pixels: at most so many in all.
+        longest: at most so many a side, None for no limit.
+    """
+    height, width = image.shape[:2]
+    factor = min((pixels / (height * width)) ** 0.5, (longest or np.inf) / max(height, width))
+    if factor >= 1:
+        return image
+    size = [max(min(8, side), round(side * factor)) for side in (width, height)]
+    if min(size) <= 8:
+        size = [min(side, max(8, pixels // min(size))) for side in size]
+    return to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def to_array(picture: Image.Image) -> np.ndarray:
+    """Pillow's picture as uint8 [h, w, 3], by strips: at once would take twice the memory."""
+    width, height = picture.size
+    image = np.empty((height, width, 3), np.uint8)
+    for top in range(0, height, 256):
+        bottom = min(top + 256, height)
+        image[top:bottom] = picture.crop((0, top, width, bottom)).convert("RGB")
+    return image

@@ -1,6 +1,5 @@
-"""Files → uint8 arrays → cover/secret pairs."""
+"""Folders of pictures → uint8 arrays, cached."""
 
-import functools
 import hashlib
 import json
 import os
@@ -10,15 +9,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 from tqdm import tqdm
 
 from steglib import paths
-from steglib.images import photos
+from steglib.images import arrays, photos
 
 EXTENSIONS = {".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
 SPLITS = ("train", "val", "test")
+ANNOTATIONS = "val_annotations.txt"
 
 
 @dataclass(frozen=True)
@@ -105,24 +104,23 @@ def load_images(
         raise ValueError(f"split must be one of {SPLITS}, not {split!r}.")
     if on_error not in ("raise", "skip"):
         raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}.")
-    root = _resolve(source)
-    files, identifiers = _list_files(root, split)
+    root = _find_root(source)
+    files = _list_split(root, split)
     if limit is not None and limit < len(files):
-        chosen = np.linspace(0, len(files) - 1, limit).round().astype(int)
-        files, identifiers = [files[i] for i in chosen], [identifiers[i] for i in chosen]
+        files = [files[i] for i in np.linspace(0, len(files) - 1, limit).round().astype(int)]
     if not files:
         raise FileNotFoundError(f"No pictures for the split {split!r} in {root}.")
-    images, kept = _decode_cached(root, files, size, on_error, progress)
+    names, identifiers = zip(*files, strict=True)
+    images, kept = _decode_cached(root, names, size, on_error, progress)
     if len(kept) < len(files):
         print(f"Skipped {len(files) - len(kept)} of {len(files)} files that do not decode.")
-    classes = _classes(root, identifiers)
-    index = {identifier: i for i, identifier in enumerate(classes)}
-    labels = np.array([index.get(identifiers[i], -1) for i in kept], np.int32)
-    names = tuple(files[i] for i in kept)
-    return ImageSet(images, labels, classes, names, _words(root))
+    classes = _list_classes(root, identifiers)
+    numbers = {identifier: i for i, identifier in enumerate(classes)}
+    labels = np.array([numbers.get(identifiers[i], -1) for i in kept], np.int32)
+    return ImageSet(images, labels, classes, tuple(names[i] for i in kept), _list_words(root))
 
 
-def _resolve(source: str | Path) -> Path:
+def _find_root(source: str | Path) -> Path:
     if source == "tiny-imagenet":
         return find_tiny_imagenet()
     root = paths.sample_dir() if source == "sample" else Path(source)
@@ -132,54 +130,57 @@ def _resolve(source: str | Path) -> Path:
     return inside if inside.is_dir() else root
 
 
-def _pictures(folder: Path) -> list[str]:
-    """Pictures anywhere below `folder`, relative to it, sorted."""
-    found = []
-    for parent, _, names in os.walk(folder):
+def _list_split(root: Path, split: str) -> list[tuple[str, str | None]]:
+    """Each file of the split, relative to `root`, and the identifier of its class."""
+    if (root / split / ANNOTATIONS).is_file():
+        return _list_annotated(root, split)
+    if (root / "train").is_dir():
+        return [(f"{split}/{name}", identifier) for name, identifier in _list_folder(root / split)]
+    return _draw_split(_list_folder(root), split)
+
+
+def _list_annotated(root, split):
+    """Tiny ImageNet has a table of what its validation images show."""
+    lines = (root / split / ANNOTATIONS).read_text().splitlines()
+    rows = [line.split("\t") for line in lines if line]
+    return [(f"{split}/images/{name}", identifier) for name, identifier, *_ in rows]
+
+
+def _list_folder(folder):
+    """Pictures at any depth, sorted; the class is the outermost folder, unless that is `images`."""
+    names = []
+    for parent, _, files in os.walk(folder):
         inside = os.path.relpath(parent, folder).replace(os.sep, "/")
         prefix = "" if inside == "." else f"{inside}/"
-        pictures = (name for name in names if os.path.splitext(name)[1].lower() in EXTENSIONS)
-        found += [prefix + name for name in pictures]
-    return sorted(found)
+        pictures = (file for file in files if os.path.splitext(file)[1].lower() in EXTENSIONS)
+        names += [prefix + file for file in pictures]
+    outermost = {name: name.partition("/")[0] if "/" in name else None for name in sorted(names)}
+    return [(name, None if top == "images" else top) for name, top in outermost.items()]
 
 
-def _list_files(root: Path, split: str) -> tuple[list[str], list[str | None]]:
-    """Files of one split, relative to root, and the class identifier of each."""
-    annotations = root / split / "val_annotations.txt"
-    if annotations.is_file():
-        rows = [line.split("\t")[:2] for line in annotations.read_text().splitlines() if line]
-        return [f"{split}/images/{name}" for name, _ in rows], [wnid for _, wnid in rows]
-    if (root / "train").is_dir():
-        if not (root / split).is_dir():
-            return [], []
-        inside = _pictures(root / split)
-        files = [f"{split}/{name}" for name in inside]
-    else:
-        inside = files = _pictures(root)
-        order = np.random.default_rng(0).permutation(len(files))
-        in_val = {int(i) for i in order[: len(files) // 10]}
-        chosen = [i for i in range(len(files)) if (i in in_val) == (split == "val")]
-        inside = files = [files[i] for i in chosen] if split != "test" else []
-    first = [name.split("/", 1)[0] if "/" in name else None for name in inside]
-    return files, [None if name == "images" else name for name in first]
+def _draw_split(files, split):
+    order = np.random.default_rng(0).permutation(len(files))
+    tenth = len(files) // 10
+    drawn = {"val": order[:tenth], "train": order[tenth:], "test": []}[split]
+    return [files[i] for i in sorted(drawn)]
 
 
-def _classes(root: Path, identifiers: list[str | None]) -> tuple[str, ...]:
+def _list_classes(root: Path, identifiers) -> tuple[str, ...]:
     listed = root / "wnids.txt"
     if listed.is_file():
         return tuple(listed.read_text().split())
-    return tuple(sorted({name for name in identifiers if name is not None}))
+    return tuple(sorted(set(identifiers) - {None}))
 
 
-def _words(root: Path) -> dict[str, str]:
+def _list_words(root: Path) -> dict[str, str]:
     listed = root / "words.txt"
     if not listed.is_file():
         return {}
     return dict(line.split("\t", 1) for line in listed.read_text().splitlines() if "\t" in line)
 
 
-def _decode(path: Path, size: int) -> np.ndarray:
-    return photos.fit_to(photos.read_photo(path).image, size, size)
+def _thumbnail(path: Path, size: int) -> np.ndarray:
+    return arrays.fit_to(photos.read_photo(path).image, size, size)
 
 
 def _decode_cached(root, files, size, on_error, progress) -> tuple[np.ndarray, list[int]]:
@@ -208,7 +209,7 @@ def _decode_into(folder: Path, root, files, size, on_error, progress) -> None:
 
     def decode(name):
         try:
-            return _decode(root / name, size)
+            return _thumbnail(root / name, size)
         except ValueError:
             if on_error == "raise":
                 raise
@@ -239,84 +240,3 @@ def _cache_key(root: Path, files: list[str], size: int, on_error: str) -> str:
         except FileNotFoundError:  # it is listed, but not there
             digest.update(f"{name} missing\n".encode())
     return digest.hexdigest()[:16]
-
-
-def split_images(images: np.ndarray, held_out: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Indices of a training part and of a held-out part of `held_out` images, drawn by `seed`."""
-    if not 2 <= held_out <= len(images) - 2:
-        raise ValueError(f"held_out must lie in 2…{len(images) - 2}, not {held_out}.")
-    order = np.random.default_rng(seed).permutation(len(images))
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
-
-
-def draw_pairs(n_images: int, n_pairs: int, seed: int = 0) -> np.ndarray:
-    """Indices int [n_pairs, 2] of covers and secrets.
-
-    No image is paired with itself. Up to `n_images // 2` pairs, all images are distinct; up
-    to `n_images`, no image is a cover twice or a secret twice.
-    """
-    if n_images < 2:
-        raise ValueError(f"Pairs need at least 2 images, not {n_images}.")
-    rounds = []
-    for k in range(-(-n_pairs // n_images)):
-        order = np.random.default_rng([seed, k]).permutation(n_images)
-        rounds.append(np.stack([order, np.roll(order, -(n_images // 2))], axis=1))
-    return np.concatenate(rounds)[:n_pairs] if rounds else np.empty((0, 2), int)
-
-
-def load_pairs(images: np.ndarray, n_pairs: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Covers and secrets, each uint8 [n_pairs, h, w, 3], drawn by `draw_pairs`."""
-    covers, secrets = draw_pairs(len(images), n_pairs, seed).T
-    return images[covers], images[secrets]
-
-
-class PairBatches(keras.utils.PyDataset):
-    """All batches `((covers, secrets), both)` of a training, epoch after epoch, for `fit`.
-
-    Images are paired and mirrored afresh every epoch; each is a cover once and a secret once.
-    `both` is uint8 [n, h, w, 6], the target that `losses` compare with. What a batch holds
-    depends on the seed and its number alone, so a resumed run sees what an uninterrupted one
-    would have seen. Give `steps_per_epoch` to `fit` too, so that it counts epochs as we do.
-
-    Args:
-        images: uint8 [n, h, w, 3].
-        batch_size: pairs in a batch; the rest of an epoch that fills none is left out.
-        chosen: indices of the images to use, None for all.
-        epochs: how many epochs there are in all.
-        first_epoch: the epoch to begin with, counted from 0.
-        seed: integer.
-        augment: whether to mirror covers and secrets at random, left to right.
-
-    Raises:
-        ValueError: the images do not fill one batch.
-    """
-
-    def __init__(
-        self, images, batch_size, chosen=None, epochs=1, first_epoch=0, seed=0, augment=True
-    ):
-        super().__init__()
-        self.chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
-        if len(self.chosen) < batch_size:
-            raise ValueError(f"{len(self.chosen)} images do not fill a batch of {batch_size}.")
-        self.images, self.batch_size, self.seed, self.augment = images, batch_size, seed, augment
-        self.steps_per_epoch = len(self.chosen) // batch_size
-        self.first, self.last = first_epoch * self.steps_per_epoch, epochs * self.steps_per_epoch
-        self._pairs = functools.lru_cache(maxsize=2)(self._draw_epoch)
-
-    def _draw_epoch(self, epoch):
-        n = len(self.chosen)
-        seed = int(np.random.default_rng([self.seed, epoch]).integers(2**31))
-        return self.chosen[draw_pairs(n, n, seed)]
-
-    def __len__(self):
-        return self.last - self.first
-
-    def __getitem__(self, index):
-        epoch, step = divmod(self.first + index, self.steps_per_epoch)
-        pairs = self._pairs(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
-        batch = self.images[pairs]  # [n, 2, h, w, 3]
-        if self.augment:
-            mirror = np.random.default_rng([self.seed, epoch, step]).random(pairs.shape) < 0.5
-            batch[mirror] = batch[mirror][:, :, ::-1]
-        covers, secrets = batch[:, 0], batch[:, 1]
-        return (covers, secrets), np.concatenate([covers, secrets], axis=-1)

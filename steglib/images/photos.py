@@ -1,4 +1,4 @@
-"""A person's own files in, PNG out."""
+"""A person's own files in, lossless files out."""
 
 import io
 import logging
@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from PIL.ExifTags import Base
+
+from steglib.images.arrays import to_array
 
 MAX_PIXELS = 2**27  # about 134 megapixels
 DENSEST = 50_000  # pixels in a byte of a file: more are a bomb, not a photo
@@ -77,13 +79,13 @@ def read_photo(path: str | Path) -> Photo:
     else:
         try:
             with warnings.catch_warnings(action="ignore"):
-                return _read(path)
+                return _decode_photo(path)
         except Exception as error:  # decoders raise nearly everything
-            raise PhotoError(f"{path} {_problem(error)}.") from error
+            raise PhotoError(f"{path} {_explain(error)}.") from error
     raise PhotoError(f"{path} {problem}.")
 
 
-def _problem(error):
+def _explain(error):
     if isinstance(error, Image.DecompressionBombError):
         return f"has more than {MAX_PIXELS / 1e6:.0f} megapixels: scale it down first"
     if isinstance(error, UnidentifiedImageError):
@@ -94,15 +96,11 @@ def _problem(error):
     return f"cannot be read ({reason}): get an undamaged copy, or save it anew as PNG"
 
 
-def _read(path):
+def _decode_photo(path):
     notes = []
     # By its name, Pillow would map an uncompressed TIFF to memory and turn it wrongly.
     with open(path, "rb") as file, Image.open(file, formats=FORMATS) as picture:
-        pixels = picture.width * picture.height
-        if pixels > MAX_PIXELS:
-            raise Image.DecompressionBombError
-        if pixels > DENSEST * os.path.getsize(path):
-            raise ValueError(f"so few bytes for {picture.width}×{picture.height} pixels")
+        _refuse_bombs(picture, os.path.getsize(path))
         if picture.format == "TIFF" and picture.tag_v2.get(Base.NewSubfileType, 0) & 1:
             raise ValueError("a camera's raw file, of which only the preview is readable")
         frames = getattr(picture, "n_frames", 1)
@@ -115,7 +113,15 @@ def _read(path):
     picture = _to_8_bits(picture, storage, notes)
     picture = _flatten(picture, notes)
     picture = _to_srgb(picture, profile, notes)
-    return Photo(_to_array(picture), tuple(notes), exif, format)
+    return Photo(to_array(picture), tuple(notes), exif, format)
+
+
+def _refuse_bombs(picture, file_size):
+    pixels = picture.width * picture.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if pixels > DENSEST * file_size:
+        raise ValueError(f"so few bytes for {picture.width}×{picture.height} pixels")
 
 
 def _turn_upright(picture, notes):
@@ -199,16 +205,6 @@ def _changes_colours(transform, mode):
     return np.abs(np.subtract(before.convert("RGB"), after, dtype=np.int16)).max() > 2
 
 
-def _to_array(picture):
-    """uint8 [h, w, 3], by strips: all at once would take twice the memory."""
-    width, height = picture.size
-    image = np.empty((height, width, 3), np.uint8)
-    for top in range(0, height, 256):
-        bottom = min(top + 256, height)
-        image[top:bottom] = picture.crop((0, top, width, bottom)).convert("RGB")
-    return image
-
-
 def check_output(path: str | Path, overwrite: bool = False) -> None:
     """Finds out, before the work, whether `write_photo` could write there.
 
@@ -285,26 +281,3 @@ def _rename_to_new(temporary, path):
     except OSError:  # one has appeared meanwhile, or the file system has no links
         check_output(path)
         os.replace(temporary, path)
-
-
-def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scaled (Lanczos) and centre-cropped: uint8 [h, w, 3] → [height, width, 3]."""
-    if image.shape[:2] == (height, width):
-        return image
-    fitted = ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS)
-    return _to_array(fitted)
-
-
-def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.ndarray:
-    """Scaled down, if need be, to at most so many pixels, and so many a side.
-
-    Its aspect is kept (up to rounding), unless a side would become shorter than 8 pixels.
-    """
-    height, width = image.shape[:2]
-    factor = min((pixels / (height * width)) ** 0.5, (longest or np.inf) / max(height, width))
-    if factor >= 1:
-        return image
-    size = [max(min(8, side), round(side * factor)) for side in (width, height)]
-    if min(size) <= 8:
-        size = [min(side, max(8, pixels // min(size))) for side in size]
-    return _to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))

@@ -5,7 +5,7 @@ import numpy as np
 from steglib.channels import residues as payload
 from steglib.codec.codec import Codec
 from steglib.hider import Hider
-from steglib.images import photos
+from steglib.images import arrays
 
 LEAST_BITS = 1.0  # for a pixel; with fewer, a picture scaled down and up again looks better
 
@@ -52,10 +52,10 @@ class ResidueHider(Hider):
         """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
         room = self.capacity(np.shape(cover))
         pixels = int(8 * room / LEAST_BITS)
-        fitted = photos.scale_to(secret, pixels, payload.LONGEST)
+        fitted = arrays.scale_to(secret, pixels, payload.LONGEST)
         while not self.codec.fits(fitted, room) and pixels > self.min_side**2:
             pixels //= 2
-            fitted = photos.scale_to(secret, pixels, payload.LONGEST)
+            fitted = arrays.scale_to(secret, pixels, payload.LONGEST)
         return fitted
 
     def remarks(self, cover, secret) -> list[str]:

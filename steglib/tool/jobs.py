@@ -14,7 +14,7 @@ from steglib.channels.residues import PayloadError
 from steglib.codec import codec
 from steglib.evaluation import metrics
 from steglib.hider import Hider
-from steglib.images import photos
+from steglib.images import arrays, photos
 from steglib.images.photos import Photo, PhotoError
 
 PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
@@ -84,7 +84,7 @@ def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
 
 def _fit(secret, cover, hider, size):
     if size == "cover":
-        return photos.fit_to(secret, *cover.shape[:2])
+        return arrays.fit_to(secret, *cover.shape[:2])
     return secret if size == "keep" else hider.fit_secret(secret, cover)
 
 

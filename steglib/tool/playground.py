@@ -14,9 +14,9 @@ from PIL import Image
 
 from steglib import zoo
 from steglib.channels import seal as sealing
-from steglib.evaluation import charts as plotting
+from steglib.evaluation import pictures
 from steglib.hider import Hider
-from steglib.images import photos
+from steglib.images import arrays, photos
 from steglib.images.photos import Photo, PhotoError
 from steglib.tool.jobs import size_of
 
@@ -196,7 +196,7 @@ class HidePanel(_Panel):
     def _work(self):
         hider, cover, secret = self._load(self.base.value), self.cover.read(), self.secret.read()
         images, said = try_out(hider, cover, secret, self.file)
-        figure, file = plotting.show_hiding(*images, self.magnify), io.BytesIO()
+        figure, file = pictures.show_hiding(*images, self.magnify), io.BytesIO()
         figure.savefig(file, bbox_inches="tight")
         plt.close(figure)  # else the next cell would show it
         return file.getvalue(), said, self.file
@@ -245,7 +245,7 @@ def _link(file):
 
 def _as_file(image, pixels, format):
     file = io.BytesIO()
-    Image.fromarray(photos.scale_to(image, pixels)).save(file, format)
+    Image.fromarray(arrays.scale_to(image, pixels)).save(file, format)
     return file.getvalue()
 
 

@@ -1,8 +1,5 @@
-import warnings
-
 import numpy as np
 import pytest
-import tensorflow
 from constriction import stream
 
 from steglib import load_images, load_model
@@ -22,8 +19,7 @@ from steglib.codec.codec import (
     symbols,
     to_blocks,
 )
-from steglib.codec.learning import CodingBatches, count_symbols, learn_codec, train_contexts
-from steglib.codec.networks import ContextNetwork, build_restorer, exact_weights
+from steglib.codec.networks import build_restorer
 from steglib.evaluation import metrics
 
 PHOTOS = load_images("sample", "val").images[::3]
@@ -310,104 +306,7 @@ def test_the_basis_is_orthonormal_and_sorted():
     assert np.array_equal(padded[:, 61:, 55], PHOTOS[:, [60] * 3, 49])
 
 
-@pytest.fixture(scope="module")
-def eager():
-    """Without graphs, whose compilation takes longer than so few steps."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it does not apply to datasets
-        tensorflow.config.run_functions_eagerly(True)
-        yield
-        tensorflow.config.run_functions_eagerly(False)
-
-
-@pytest.fixture(scope="module")
-def learned(eager):
-    images = load_images("sample", "train").images[:, :32, :32]
-    return learn_codec(images, context_steps=3, restorer_steps=2, batch_size=4)
-
-
-def test_training_lowers_the_rate(eager, learned):
-    """By the same logistic tables; those that `count_symbols` makes lower it further."""
-    images = load_images("sample", "train").images[:, :32, :32]
-    network = train_contexts(images, learned.basis, 15, batch_size=8, learning_rate=1e-3)
-    counts = count_symbols(images, learned.basis, network)
-    assert counts.shape == expected_counts().shape and counts.min() >= 1
-    bits = [
-        Codec(learned.basis, exact_weights(network), counts)._bits(PHOTOS, np.full(32, 400)).mean()
-        for network, counts in (
-            (ContextNetwork(), expected_counts()),
-            (network, expected_counts()),
-            (network, counts),
-        )
-    ]
-    assert bits[1] < 0.9 * bits[0] and bits[2] < 0.98 * bits[1]
-
-
-def test_a_learned_codec_saves_and_loads(learned, tmp_path):
-    learned.save(tmp_path / "mine.npz")
-    other = Codec.load(tmp_path / "mine.npz")
-    codes = learned.encode(PHOTOS[:4], 5000)
-    assert other.encode(PHOTOS[:4], 5000) == codes
-    weights = zip(learned.restorer.get_weights(), other.restorer.get_weights(), strict=True)
-    assert all(np.array_equal(*both) for both in weights)
-    revealed = learned.decode(codes, 64, 64)
-    assert np.array_equal(other.decode(codes, 64, 64), revealed)
-    assert metrics.psnr(PHOTOS[:4], revealed).min() > 20
-    Codec(other.basis, other.weights, other.counts).save(tmp_path / "plain.npz")
-    plain = Codec.load(tmp_path / "plain.npz")
-    assert plain.restorer is None and plain.encode(PHOTOS[:4], 5000) == codes
-
-
 def test_the_restorer_begins_as_the_identity():
     restorer = build_restorer(width=8, hidden=8, blocks=1)
     pictures = PHOTOS[:2, :16, :24].astype(np.float32)
     assert np.array_equal(restorer([pictures, np.float32([[1], [3]])]), pictures)
-
-
-def test_batches_depend_on_seed_and_number():
-    def batches(seed):
-        return CodingBatches(PHOTOS, lambda *batch: batch, batch_size=4, batches=8, seed=seed)
-
-    first, same, other = batches(0), batches(0), batches(1)
-    assert len(first) == 8
-    for i in range(8):
-        images, steps = first[i]
-        assert images.shape == (4, 64, 64, 3) and images.dtype == np.uint8
-        assert steps.shape == (4, 1) and steps.min() >= -1 and steps.max() <= 5.5
-        assert all(np.array_equal(*both) for both in zip(first[i], same[i], strict=True))
-        assert not np.array_equal(images, other[i][0])
-    known = {image[:, ::side].tobytes() for image in PHOTOS for side in (1, -1)}
-    assert [all(i.tobytes() in known for i in first[n][0]) for n in range(8)] == 2 * [
-        *[True] * 3, False
-    ]  # fmt: skip
-
-
-def test_another_backend_learns_too_and_writes_the_same(codec, run_python, tmp_path):
-    np.savez(tmp_path / "in.npz", photos=PHOTOS[:6])
-    script = """
-import sys, keras, numpy as np
-from steglib import load_images, load_model
-from steglib.codec_training import learn_codec
-photos = np.load(sys.argv[1])["photos"]
-shipped = load_model("residue").codec
-codes = shipped.encode(photos, 1500)
-images = load_images("sample", "train").images[:60, :16, :16]
-learned = learn_codec(images, context_steps=3, restorer_steps=1, batch_size=4)
-own = learned.encode(photos, 5000)
-learned.save(sys.argv[2])
-np.savez(sys.argv[3], codes=codes, revealed=shipped.decode(codes, 64, 64), own=own,
-         own_revealed=learned.decode(own, 64, 64), backend=keras.backend.backend())
-"""
-    files = tmp_path / "in.npz", tmp_path / "jax.npz", tmp_path / "out.npz"
-    quick = {"JAX_DISABLE_MOST_OPTIMIZATIONS": 1}  # compiles in half the time
-    done = run_python("-c", script, *files, KERAS_BACKEND="jax", **quick)
-    assert done.returncode == 0, done.stderr
-    other = np.load(tmp_path / "out.npz")
-    assert other["backend"] == "jax"
-    codes = codec.encode(PHOTOS[:6], 1500)
-    assert other["codes"].tolist() == codes
-    assert np.abs(other["revealed"].astype(int) - codec.decode(codes, 64, 64)).max() <= 1
-    learned = Codec.load(tmp_path / "jax.npz")
-    own = other["own"].tolist()
-    assert np.abs(other["own_revealed"].astype(int) - learned.decode(own, 64, 64)).max() <= 1
-    assert metrics.psnr(PHOTOS[:6], other["own_revealed"]).min() > 20

@@ -1,13 +1,14 @@
-import json
+import re
+from dataclasses import fields
 
 import pandas as pd
 import pytest
 
-from steglib import load_images, load_model, load_pairs
 from steglib.__main__ import main
-from steglib.codec import learning as codec_training
-from steglib.evaluation import metrics
-from steglib.research import commands as cli_research
+from steglib.codec.learning import CodecRecipe
+from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.research import photographs, race, survival
+from steglib.training.run import load_config
 
 
 def test_evaluate_prints_the_table(home, tmp_path, capsys):
@@ -21,53 +22,77 @@ def test_evaluate_prints_the_table(home, tmp_path, capsys):
     assert f"{mean:.3f}" in printed and "LSB, 4 bits" in printed
 
 
+def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys):
+    (tmp_path / "val").symlink_to(tiny_imagenet / "val")
+    (tmp_path / "train").mkdir()
+    assert main(["evaluate", "lsb:3", "--data", str(tmp_path), "--pairs", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("LSB, 3 bits") < printed.index("LSB, 1 bit")
+    assert "linear hiding" not in printed
+
+
+@pytest.mark.parametrize(
+    "option, module, function, asked",
+    [
+        ("--photographs", photographs, "score_photographs", ["residue, base 5", "classic"]),
+        ("--codecs", photographs, "full_size", [2, 3, 5]),
+        ("--damage", survival, "survived_damage", []),
+    ],
+)
+def test_benchmark_prints_another_table(monkeypatch, capsys, option, module, function, asked):
+    def measure(*arguments):
+        given.extend(getattr(x, "name", x) for argument in arguments for x in argument)
+        return pd.DataFrame({"measured": [1.2345]})
+
+    given = []
+    monkeypatch.setattr(module, function, measure)
+    assert main(["benchmark", option]) == 0
+    assert given == asked and capsys.readouterr().out.split() == ["measured", "0", "1.23"]
+
+
+def test_benchmark_learn_writes_a_table_and_a_plot(monkeypatch, tmp_path, capsys):
+    def learn(images, minutes, watch):
+        assert len(images) == 256 and len(watch[0]) == 48
+        return pd.DataFrame({"minutes": minutes, "model": "m", "cover_psnr": 30, "secret_psnr": 20})
+
+    monkeypatch.setattr(race, "learning_curves", learn)
+    assert main(["benchmark", "--learn", "10", "--csv", str(tmp_path / "a.csv")]) == 0
+    assert pd.read_csv(tmp_path / "a.csv")["minutes"].iloc[[0, -1]].tolist() == [0.5, 10]
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "Keras" in capsys.readouterr().out
+
+
+OPTIONS = ["--images", "24", "--held-out", "8", "--epochs", "1", "--batch-size", "8"]
+OPTIONS += ["--width", "16", "--hidden", "8", "--no-mixed-precision", "--beta", "0.5"]
+
+
 def test_train_refuses_what_exists(home, capsys):
-    options = ["--images", "24", "--held-out", "8", "--epochs", "1", "--batch-size", "8"]
-    options += ["--width", "16", "--hidden", "8", "--no-mixed-precision", "--beta", "0.5"]
-    assert main(["train", "--name", "again", *options]) == 0
-    assert main(["train", "--name", "again", *options]) == 2
+    command = ["train", "classic", "--name", "again"]
+    assert main([*command, *OPTIONS]) == 0
+    assert main([*command, *OPTIONS]) == 2
     assert "exists" in capsys.readouterr().err
-    assert main(["train", "--name", "again", "--resume"]) == 0
-    assert '"beta": 0.5' in (home / "runs" / "again" / "config.json").read_text()
+    assert main([*command, "--resume"]) == 0
+    run = home / "runs" / "again"
+    assert load_config(run, ClassicConfig) == ClassicConfig(
+        images=24, held_out=8, epochs=1, batch_size=8, width=16, hidden=8,
+        mixed_precision=False, beta=0.5,
+    )  # fmt: skip
+    assert main([*command, "--resume", "--seed", "1"]) == 2
+    assert "another config" in capsys.readouterr().err
 
 
-def test_ship_writes_weights_and_their_card(home, tmp_path, monkeypatch):
-    options = ["--images", "24", "--held-out", "8", "--epochs", "2", "--batch-size", "8"]
-    options += ["--width", "16", "--hidden", "8", "--seed", "7"]
-    assert main(["train", "--name", "mine", *options]) == 0
-    monkeypatch.setattr(cli_research, "WEIGHTS", tmp_path)
-    assert main(["ship", "mine", "--pairs", "4", "--note", "a trial"]) == 0
-    card = json.loads((tmp_path / "mine.json").read_text())
-    assert card["seed"] == 7 and card["note"] == "a trial"
-    assert len(card["curve"]["val_loss"]) == 2
-
-    # The card's command trains the same, and its scores are those of the shipped file.
-    again = card["command"].replace("--name mine", "--name again").split()[3:]
-    assert main(again) == 0
-    runs = home / "runs"
-    assert (runs / "again" / "config.json").read_text() == (runs / "mine/config.json").read_text()
-    val = load_images("sample", "val").images
-    stegos = load_model(tmp_path / "mine.keras").hide(*load_pairs(val, 4, seed=0))
-    psnr = metrics.psnr(load_pairs(val, 4, seed=0)[0], stegos).mean()
-    assert card["scores"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+@pytest.mark.parametrize("model, recipe", [("classic", ClassicRecipe), ("residue", CodecRecipe)])
+def test_train_has_an_option_for_each_field_and_explains_it(capsys, model, recipe):
+    with pytest.raises(SystemExit, match="0"):
+        main(["train", model, "--help"])
+    said = capsys.readouterr().out
+    for field in fields(recipe.config_class):
+        assert f"--{field.name.replace('_', '-')} " in said.replace(",", " ")
+        assert re.search(rf"^    [\w, ]*\b{field.name}\b[\w, ]*: ", said, re.M), field.name
 
 
-def test_train_codec_writes_weights_and_their_card(home, tmp_path, monkeypatch):
-    asked = []
-
-    def learn(images, *steps, **options):  # learning itself is tested in test_codec
-        asked.append((len(images), *steps, options["seed"]))
-        return load_model("residue").codec
-
-    monkeypatch.setattr(codec_training, "learn_codec", learn)
-    path = tmp_path / "new" / "mine.npz"
-    options = ["--context-steps", "7", "--restorer-steps", "3", "--seed", "5", "--pairs", "4"]
-    assert main(["train-codec", *options, "-o", str(path)]) == 0
-    card = json.loads(path.with_suffix(".json").read_text())
-    again = card["command"].split()[3:-1]
-    assert main([*again, str(path), "--pairs", "4"]) == 0
-    assert asked == [(256, 7, 3, 5)] * 2
-    covers, secrets = load_pairs(load_images("sample", "val").images, 4, seed=0)
-    psnr = metrics.psnr(covers, load_model(path, base=3).hide(covers, secrets)).mean()
-    assert card["scores"]["mine, base 3"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
-    assert main(["train-codec", "-o", str(tmp_path / "mine.keras")]) == 2
+def test_train_knows_what_can_be_trained(capsys):
+    for wrong in (["train"], ["train", "jpeg"], ["train", "classic", "--name", "x", "--bet", "x"]):
+        with pytest.raises(SystemExit, match="2"):
+            main(wrong)
+    assert "invalid float value" in capsys.readouterr().err

@@ -19,7 +19,8 @@ from steglib import load_model
 from steglib.__main__ import main
 from steglib.channels import residues as payload
 from steglib.evaluation import metrics
-from steglib.images.photos import fit_to, read_photo
+from steglib.images.arrays import fit_to
+from steglib.images.photos import read_photo
 
 KEY = b"correct horse"
 # A process without the privileges that let root read what nobody may.

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from steglib import load_model
-from steglib.evaluation import charts as plotting
+from steglib.evaluation import pictures
 from steglib.tool import playground
 from steglib.tool.playground import OWN, HidePanel, RevealPanel
 
@@ -85,7 +85,7 @@ def test_hides_what_was_uploaded_and_links_to_the_file(panel):
     revealed = load_model("residue").reveal(decoded(stego))
     assert revealed.shape == secret.shape
     assert np.abs(revealed.astype(int) - secret).mean() < 3
-    assert decoded(panel.picture.value).shape[1] > 500 and not plotting.plt.get_fignums()
+    assert decoded(panel.picture.value).shape[1] > 500 and not pictures.plt.get_fignums()
 
 
 def test_another_press_replaces_the_result(panel):

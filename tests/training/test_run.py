@@ -1,47 +1,75 @@
+"""What the trainer does alike for all recipes, tried on the smallest one."""
+
 import json
-import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 import pytest
+from trainings import last_checkpoint, poison
 
-from steglib import load_images, load_model, load_pairs, paths
-from steglib.evaluation import metrics
-from steglib.training import run as training
-from steglib.training.run import (
-    Checkpoint,
-    TrainingConfig,
-    best_then,
-    learning_rates,
-    load_history,
-    train,
-)
+from steglib.training import devices
+from steglib.training.callbacks import best_then
+from steglib.training.recipe import Recipe, TrainingConfig
+from steglib.training.run import fit, load_config, load_history, prepare, train
 
-SIZE = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
-TINY = TrainingConfig(images=56, held_out=8, epochs=6, batch_size=8, mixed_precision=False, **SIZE)
-OPTIONS = ["--images", "56", "--held-out", "8", "--epochs", "6", "--batch-size", "8"]
-OPTIONS += ["--width", "16", "--hidden", "8", "--encoder-blocks", "1", "--decoder-blocks", "1"]
-OPTIONS += ["--no-mixed-precision"]
+CONFIG = TrainingConfig(epochs=5, batch_size=4, learning_rate=0.1, ema=0.5, mixed_precision=False)
 
 
-def arrays(path):
-    found = {}
+class Sums(keras.utils.PyDataset):
+    """Numbers and their sums."""
 
-    def visit(name, item):
-        if isinstance(item, h5py.Dataset):
-            found[name] = item[()]
+    steps_per_epoch = 3
 
-    with h5py.File(path) as file:
-        file.visititems(visit)
-    return found
+    def __init__(self, first, last):
+        super().__init__()
+        self.numbers = range(first * self.steps_per_epoch, last * self.steps_per_epoch)
+
+    def __len__(self):
+        return len(self.numbers)
+
+    def __getitem__(self, index):
+        x = np.random.default_rng(self.numbers[index]).normal(size=(4, 3)).astype(np.float32)
+        return x, x.sum(1, keepdims=True)
+
+
+class SumRecipe(Recipe):
+    """A layer that learns to add."""
+
+    name = "sum"
+
+    def build(self):
+        x = keras.Input((3,))
+        return keras.Model(x, keras.layers.Dense(1, name="add")(x))
+
+    def batches(self, first_epoch=0):
+        return Sums(first_epoch, self.config.epochs)
+
+    def watched(self):
+        return Sums(99, 100)[0]
+
+    def loss(self):
+        return keras.losses.MeanSquaredError()
+
+    def metrics(self):
+        return ["mean_absolute_error"]
+
+
+class PairOfSums(Recipe):
+    """Two of them, one after the other."""
+
+    name = "two sums"
+
+    @property
+    def parts(self):
+        return {"first": SumRecipe(self.config), "second": SumRecipe(replace(self.config, seed=1))}
+
+    def assemble(self, run):
+        files = [run / part / "model.keras" for part in self.parts]
+        (run / "model.txt").write_text("\n".join(map(str, files)))
+        return sum(keras.saving.load_model(file).count_params() for file in files)
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +77,7 @@ def trained(tmp_path_factory):
     """The run folder of a complete training, not to be changed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("STEGLIB_HOME", str(tmp_path_factory.mktemp("trained")))
-        return train(TINY, "tiny", verbose=0)
+        return train(SumRecipe(CONFIG), "tiny", verbose=0)
 
 
 @pytest.fixture
@@ -58,148 +86,26 @@ def run(trained, home):
     return Path(shutil.copytree(trained, home / "runs" / "tiny"))
 
 
-def test_run_folder(run):
+def test_it_learns_and_exports_what_was_scored(run):
+    history, scores = load_history(run), json.loads((run / "metrics.json").read_text())
+    assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0] / 2
+    assert history["val_mean_absolute_error"].iloc[-1] < 1
+    model = keras.saving.load_model(run / "model.keras")
+    numbers, sums = SumRecipe(CONFIG).watched()
+    error = np.square(model.predict(numbers, verbose=0) - sums).mean()
+    assert scores == {
+        "parameters": 4,
+        "epoch": history["val_loss"].idxmin() + 1,
+        "loss": pytest.approx(error, abs=1e-3),
+        "mean_absolute_error": pytest.approx(history["val_mean_absolute_error"].min(), abs=1e-3),
+    }
+
+
+def test_averaged_weights_are_what_is_kept(home):
+    """The momentum of 1 never moves them from where they were after the first update."""
+    run = train(SumRecipe(replace(CONFIG, ema=1.0)), "averaged", verbose=0)
     history = load_history(run)
-    assert history["epoch"].tolist() == [*range(6)]
-    assert {"loss", "val_loss", "val_cover_psnr", "val_reveal_mse"} <= set(history)
-    assert len(list((run / "samples").glob("*.png"))) == 6
-    assert list((run / "logs").rglob("events*"))
-    scores = json.loads((run / "metrics.json").read_text())
-    assert scores["epoch"] == history["val_loss"].idxmin() + 1
-
-    # The exported model is what was scored: same PSNR on the same held-out images.
-    images = load_images(TINY.data, "train", limit=TINY.images).images
-    _, held_out = training.split_images(images, TINY.held_out, TINY.seed)
-    covers, secrets = load_pairs(images[held_out], TINY.held_out, TINY.seed)
-    hider = load_model(run / "model.keras")
-    assert hider.name == "tiny"
-    psnr = metrics.psnr(covers, hider.hide(covers, secrets)).mean()
-    assert psnr == pytest.approx(scores["cover_psnr"], abs=0.05)
-
-
-def test_beta_decides_what_training_improves(home):
-    fast = {"images": 72, "held_out": 8, "epochs": 8, "batch_size": 8, "learning_rate": 5e-3}
-    fast |= {**SIZE, "width": 32, "ema": 0.9, "mixed_precision": False}
-    secret_only = load_history(train(TrainingConfig(beta=0.0, **fast), "b0", verbose=0))
-    assert secret_only["loss"].iloc[-1] < secret_only["loss"].iloc[0] - 0.1
-    cover_first = load_history(train(TrainingConfig(beta=20.0, **fast), "b20", verbose=0))
-    assert cover_first["val_cover_psnr"].iloc[-1] > cover_first["val_cover_psnr"].iloc[0] + 0.5
-    assert cover_first["val_cover_psnr"].iloc[-1] > secret_only["val_cover_psnr"].iloc[-1] + 0.5
-
-
-@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
-def test_killed_and_resumed_run_ends_as_an_uninterrupted_one(home, run_python, backend):
-    whole = run_python("-m", "steglib", "train", "--name", "whole", *OPTIONS, KERAS_BACKEND=backend)
-    assert whole.returncode == 0, whole.stderr
-
-    command = [sys.executable, "-m", "steglib", "train", "--name", "killed", *OPTIONS]
-    run = home / "runs" / "killed"
-    process = subprocess.Popen(
-        command, env={**os.environ, "KERAS_BACKEND": backend}, start_new_session=True
-    )
-    deadline = time.monotonic() + 300
-    while not any(int(f.name[:5]) >= 2 for f in Checkpoint.finished(run / "checkpoint")):
-        assert process.poll() is None and time.monotonic() < deadline
-        time.sleep(0.001)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (run / "metrics.json").exists()
-    finished = int(Checkpoint.finished(run / "checkpoint")[-1].name[:5])
-    assert 2 <= finished < 6
-
-    resumed = run_python(
-        "-m", "steglib", "train", "--name", "killed", "--resume", KERAS_BACKEND=backend
-    )
-    assert resumed.returncode == 0, resumed.stderr
-    assert f"Epoch {finished + 1}/6" in resumed.stdout
-    assert f"Epoch {finished}/6" not in resumed.stdout
-
-    expected, history = load_history(home / "runs" / "whole"), load_history(run)
-    assert history["epoch"].tolist() == [*range(6)]
-    for column in expected:
-        assert history[column].to_numpy() == pytest.approx(expected[column].to_numpy(), rel=1e-4)
-    # Weights, averages, moments, step count: everything that the last checkpoint holds.
-    wanted = arrays(Checkpoint.finished(home / "runs" / "whole" / "checkpoint")[-1])
-    got = arrays(Checkpoint.finished(run / "checkpoint")[-1])
-    assert wanted.keys() == got.keys() and any("optimizer" in name for name in wanted)
-    for name in wanted:
-        assert np.allclose(got[name], wanted[name], rtol=1e-3, atol=1e-5), name
-    best, best_2 = (arrays(home / "runs" / n / "best.weights.h5") for n in ("whole", "killed"))
-    assert all(np.allclose(best_2[name], best[name], rtol=1e-3, atol=1e-5) for name in best)
-
-
-def test_resuming_keeps_the_best_score(run):
-    """A best score that was forgotten would be replaced by whatever comes next."""
-    history = load_history(run)
-    (run / "metrics.json").unlink()
-    checkpoint = Checkpoint.finished(run / "checkpoint")[-1]
-    best = best_then(checkpoint).read_bytes()
-    history.loc[2, "val_loss"] = -1000.0  # no epoch can beat it
-    history.to_csv(run / "history.csv", index=False)
-    train(TINY, "tiny", resume=True, verbose=0)  # the last epoch again
-    assert (run / "best.weights.h5").read_bytes() == best
-    assert json.loads((run / "metrics.json").read_text())["epoch"] == 3
-
-
-def test_nothing_is_overwritten(run):
-    before = (run / "history.csv").read_bytes()
-    with pytest.raises(FileExistsError, match="tiny"):
-        train(TINY, "tiny", verbose=0)
-    with pytest.raises(ValueError, match="another config"):
-        train(TrainingConfig(), "tiny", resume=True, verbose=0)
-    train(TINY, "tiny", resume=True, verbose=0)  # complete: nothing to do
-    assert (run / "history.csv").read_bytes() == before
-
-
-def poison(monkeypatch, epoch):
-    """From the third step of `epoch` on, no loss is a number."""
-
-    class Poisoned(training.PairBatches):
-        def __getitem__(self, index):
-            inputs, target = super().__getitem__(index)
-            if self.first + index >= epoch * self.steps_per_epoch + 2:
-                target = target * np.float32("nan")
-            return inputs, target.astype(np.float32)
-
-    monkeypatch.setattr(training, "PairBatches", Poisoned)
-
-
-def test_nan_in_the_first_epoch_leaves_no_weights(home, monkeypatch):
-    poison(monkeypatch, epoch=0)
-    with pytest.raises(FloatingPointError, match=r"epoch 1; the run has stopped\. Begin again"):
-        train(TINY, "nan", verbose=0)
-    assert not (paths.runs_dir() / "nan" / "best.weights.h5").exists()
-
-
-def test_nan_stops_the_run_and_keeps_the_last_good_weights(home, monkeypatch):
-    poison(monkeypatch, epoch=3)
-    with pytest.raises(FloatingPointError, match=r"epoch 4.*best\.weights\.h5.*lower learning"):
-        train(TINY, "nan", verbose=0)
-    run = paths.runs_dir() / "nan"
-    assert not (run / "metrics.json").exists()
-    for good in (run / "best.weights.h5", Checkpoint.finished(run / "checkpoint")[-1]):
-        assert all(np.isfinite(values).all() for values in arrays(good).values())
-
-
-def test_cosine_schedule():
-    rates = learning_rates(TrainingConfig(learning_rate=0.01, warmup=0.1), 1000)
-    values = [float(rates(step)) for step in (0, 50, 100, 550, 1000)]
-    assert values == pytest.approx([0, 0.005, 0.01, 0.005, 0], abs=1e-6)
-
-
-def test_step_schedule_of_the_original_notebook():
-    rates = learning_rates(TrainingConfig(learning_rate=0.001, schedule="steps"), 1000)
-    values = [float(rates(step)) for step in (0, 199, 201, 399, 401, 599, 601, 999)]
-    assert values == pytest.approx([1e-3, 1e-3, 3e-4, 3e-4, 1e-4, 1e-4, 3e-5, 3e-5])
-    with pytest.raises(ValueError, match="schedule"):
-        learning_rates(TrainingConfig(schedule="linear"), 10)
-
-
-def test_failed_start_leaves_the_name_free(home):
-    for wrong in ({"data": "/nowhere"}, {"schedule": "linear"}, {"held_out": 1000}):
-        with pytest.raises((FileNotFoundError, ValueError)):
-            train(replace(TINY, **wrong), "typo", verbose=0)
-    assert not (home / "runs" / "typo").exists()
+    assert history["val_loss"].nunique() == 1 and history["loss"].nunique() == CONFIG.epochs
 
 
 def test_half_written_best_weights_are_restored(run):
@@ -207,28 +113,86 @@ def test_half_written_best_weights_are_restored(run):
     expected = (run / "metrics.json").read_bytes()
     (run / "metrics.json").unlink()
     (run / "best.weights.h5").write_bytes(b"half")
-    train(TINY, "tiny", resume=True, verbose=0)
+    train(SumRecipe(CONFIG), "tiny", resume=True, verbose=0)
     assert (run / "metrics.json").read_bytes() == expected
-    assert load_model(run / "model.keras").name == "tiny"
+
+
+def test_resuming_keeps_the_best_score(run):
+    """A best score that was forgotten would be replaced by whatever comes next."""
+    history = load_history(run)
+    (run / "metrics.json").unlink()
+    best = best_then(last_checkpoint(run)).read_bytes()
+    history.loc[2, "val_loss"] = -1000.0  # no epoch can beat it
+    history.to_csv(run / "history.csv", index=False)
+    train(SumRecipe(CONFIG), "tiny", resume=True, verbose=0)  # the last epoch again
+    assert (run / "best.weights.h5").read_bytes() == best
+    assert json.loads((run / "metrics.json").read_text())["epoch"] == 3
+
+
+def test_configs_of_runs_before_a_field_was_added_agree(run):
+    stored = json.loads((run / "config.json").read_text())
+    del stored["model"], stored["weight_decay"]
+    (run / "config.json").write_text(json.dumps(stored))
+    assert load_config(run, TrainingConfig) == CONFIG
+    train(SumRecipe(CONFIG), "tiny", resume=True, verbose=0)
+
+
+def test_nan_in_the_first_epoch_leaves_no_weights(home, monkeypatch):
+    recipe = SumRecipe(CONFIG)
+    poison(monkeypatch, recipe, epoch=0)
+    with pytest.raises(FloatingPointError, match=r"epoch 1; the run has stopped\. Begin again"):
+        train(recipe, "nan", verbose=0)
+    assert not (home / "runs" / "nan" / "best.weights.h5").exists()
 
 
 def test_float16_trains_with_a_scaled_loss(home, monkeypatch):
     """What a GPU without bfloat16 uses."""
-    monkeypatch.setattr(training, "dtype_policy", lambda _: "mixed_float16")
-    run = train(replace(TINY, epochs=2), "half", verbose=0)
+    monkeypatch.setattr(devices, "dtype_policy", lambda m: "mixed_float16" if m else "float32")
+    recipe = SumRecipe(replace(CONFIG, mixed_precision=True))
+    assert isinstance(prepare(recipe, 10).optimizer, keras.optimizers.LossScaleOptimizer)
+    run = train(recipe, "half", verbose=0)
     assert np.isfinite(load_history(run)["val_loss"]).all()
+    assert keras.saving.load_model(run / "model.keras").get_layer("add").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_mixed_precision_leaves_sums_and_the_export_in_float32(home):
-    config = TrainingConfig(images=24, held_out=8, epochs=1, batch_size=8, mixed_precision=True)
-    keras.config.set_dtype_policy("mixed_bfloat16")
-    model = training.build(config)
-    keras.config.set_dtype_policy("float32")
-    encoder = model.get_layer("encoder")
-    assert encoder.get_layer("encoder_0_3x3").compute_dtype == "bfloat16"
-    for name in ("components", "encoder_0_sum", "encoder_1_sum", "to_pixels", "fit_range", "stego"):
-        assert encoder.get_layer(name).compute_dtype == "float32", name
-    exported = load_model(train(config, "mixed", verbose=0) / "model.keras")
-    assert exported.encoder.get_layer("encoder_0_3x3").compute_dtype == "float32"
-    assert keras.config.dtype_policy().name == "float32"
+def test_parts_are_trained_in_folders_of_their_own(home):
+    run = train(PairOfSums(CONFIG), "both", verbose=0)
+    assert {file.name for file in run.iterdir()} == {
+        *("config.json", "first", "second", "metrics.json", "model.txt")
+    }
+    scores = json.loads((run / "metrics.json").read_text())
+    assert scores["parameters"] == 8
+    for part in ("first", "second"):
+        assert scores[part] == json.loads((run / part / "metrics.json").read_text())
+    with pytest.raises(FileExistsError):
+        train(PairOfSums(CONFIG), "both", verbose=0)
+
+
+def test_parts_that_are_complete_are_not_trained_again(home):
+    run = train(PairOfSums(CONFIG), "both", verbose=0)
+    whole = (run / "metrics.json").read_text()
+    kept = (run / "first" / "history.csv").stat()
+    for lost in (run / "metrics.json", run / "model.txt"):
+        lost.unlink()
+    shutil.rmtree(run / "second")
+    with pytest.raises(ValueError, match="another config"):
+        train(PairOfSums(replace(CONFIG, epochs=6)), "both", resume=True, verbose=0)
+    train(PairOfSums(CONFIG), "both", resume=True, verbose=0)
+    assert (run / "metrics.json").read_text() == whole and (run / "model.txt").exists()
+    assert (run / "first" / "history.csv").stat() == kept
+
+
+def test_fit_trains_as_train_does_without_a_folder(home, trained):
+    batches = []
+    counter = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: batches.append(batch)
+    )
+    model = fit(SumRecipe(CONFIG), callbacks=[counter])
+    assert len(batches) == 15 and not (home / "runs").exists()
+    assert load_history(trained)["val_loss"].idxmin() == 4  # so the best weights are the last
+    kept = keras.saving.load_model(trained / "model.keras")
+    for weights in zip(model.get_weights(), kept.get_weights(), strict=True):
+        assert np.allclose(*weights, atol=1e-5)
+    fit(SumRecipe(CONFIG), updates=2, callbacks=[counter])
+    assert len(batches) == 17

@@ -1,24 +1,21 @@
 import itertools
-import re
 
 import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from steglib import LSB, load_images
-from steglib.__main__ import main
+from steglib import LSB, load_images, load_model
 from steglib.evaluation import metrics
-from steglib.hider import Hider
-from steglib.research import benchmark
-from steglib.research.benchmark import Stopwatch, original_network, throughput_large, train_original
+from steglib.research import race
+from steglib.research.race import Stopwatch, original_network, train_original
 
 
 @pytest.fixture
 def clock(monkeypatch):
     """A clock that only the test moves."""
     now = {"seconds": 1000.0}
-    monkeypatch.setattr(benchmark, "perf_counter", lambda: now["seconds"])
+    monkeypatch.setattr(race, "perf_counter", lambda: now["seconds"])
     return now
 
 
@@ -65,9 +62,7 @@ def test_the_original_network_is_that_of_the_notebook(pairs):
 
 def test_the_original_loss_is_the_sum_over_all_pixels(pairs):
     both = np.concatenate(pairs, axis=-1).astype(np.float32)
-    assert float(benchmark.original_loss(both, both + 51)) == pytest.approx(
-        0.04 * both.size, rel=1e-5
-    )
+    assert float(race.original_loss(both, both + 51)) == pytest.approx(0.04 * both.size, rel=1e-5)
 
 
 def fit(stopwatch, clock, **adam):
@@ -109,87 +104,58 @@ def test_the_stopwatch_scores_averaged_weights_where_there_are(clock, averaged):
     assert weights == pytest.approx(expected, abs=0.01)
 
 
-def test_the_original_learns(pairs, monkeypatch):
-    seconds = itertools.count(step=30)  # what each look at the clock finds: two batches a minute
-    monkeypatch.setattr(benchmark, "perf_counter", lambda: next(seconds))
-    images = load_images("sample", "train").images[:, :16, :16]
-    watch = [images[:, :16, :16] for images in pairs]
-    record = train_original(images, [0.5, 10], watch, seed=0)
+@pytest.fixture
+def small(pairs, monkeypatch):
+    """Arguments of a training on small images; each of its looks at the clock is 30 s later."""
+
+    def arguments(minutes, side=16):
+        monkeypatch.setattr(race, "perf_counter", itertools.count(step=30).__next__)
+        train = load_images("sample", "train").images
+        images, *watch = (part[:, :side, :side] for part in (train, *pairs))
+        return images, minutes, watch
+
+    return arguments
+
+
+def test_the_original_learns(small):
+    record = train_original(*small(minutes=[0.5, 10]))
     assert record.columns.tolist() == ["minutes", "cover_psnr", "secret_psnr"]
     assert record["minutes"].tolist() == [0.5, 10]
     assert record["cover_psnr"].iloc[1] > record["cover_psnr"].iloc[0] + 1
     assert record["secret_psnr"].iloc[1] > record["secret_psnr"].iloc[0] + 1
 
 
+@pytest.mark.slow
+def test_residue_learns(small):
+    record = race.train_residue(*small(minutes=[0.5, 10], side=32))
+    assert record["minutes"].tolist() == [0.5, 10]
+    assert record["cover_psnr"].tolist() == pytest.approx([45.1, 45.1], abs=0.3)  # of base 5
+    assert record["secret_psnr"].iloc[1] > record["secret_psnr"].iloc[0] + 3
+
+
+@pytest.mark.slow
+def test_classic_begins_as_linear_hiding(small):
+    images, minutes, watch = small(minutes=[0.5, 1], side=32)
+    record = race.train_classic(images, minutes, watch)
+    assert record["minutes"].tolist() == minutes
+    linear = race.quality(load_model("linear", images=images), *watch)
+    assert record[list(linear)].iloc[0].to_dict() == pytest.approx(linear, abs=0.2)
+
+
+def test_learning_curves_are_of_all_trainings(monkeypatch):
+    def train(images, minutes, watch, seed):
+        return pd.DataFrame({"minutes": minutes, "secret_psnr": [images + watch + seed] * 2})
+
+    monkeypatch.setattr(race, "TRAININGS", {"b": train, "a": train})
+    curves = race.learning_curves(1, [3, 4], 10, seed=100)
+    assert curves["model"].tolist() == ["b", "b", "a", "a"]
+    assert curves["minutes"].tolist() == [3, 4, 3, 4] and (curves["secret_psnr"] == 111).all()
+
+
 def test_quality(pairs):
     covers, secrets = pairs
     stegos = LSB(2).hide(covers, secrets)
-    assert benchmark.quality(LSB(2), covers, secrets) == {
+    assert race.quality(LSB(2), covers, secrets) == {
         "cover_psnr": metrics.psnr(covers, stegos).mean(),
         "secret_psnr": metrics.psnr(secrets, LSB(2).reveal(stegos)).mean(),
     }
-
-
-def test_large_pictures_are_measured_in_fresh_processes():
-    fat = np.ones(2**30, np.uint8)
-    table = throughput_large(["classic"], size=(64, 96))
-    assert table.index.tolist() == [("classic", "hide"), ("classic", "reveal")]
-    assert (table["megapixels"] > 0).all()
-    assert table["gibibytes"].between(0.1, benchmark._peak_memory() / fat.size - 0.5).all()
-
-
-def test_large_picture():
-    picture = benchmark.large_picture((300, 400))
-    assert picture.shape == (300, 400, 3) and picture.dtype == np.uint8
-    assert not np.array_equal(picture, benchmark.large_picture((300, 400), seed=1))
-    photos = benchmark.photographs().values()
-    piece = picture[:4, :9]
-    pieces = [np.lib.stride_tricks.sliding_window_view(photo, piece.shape) for photo in photos]
-    assert any(
-        (part == p).all((-3, -2, -1)).any() for p in (piece, piece[:, ::-1]) for part in pieces
-    )
-
-
-def test_benchmark_prints_a_row_for_each_model(capsys, monkeypatch):
-    large = pd.DataFrame({"megapixels": [1.234]}, [("classic", "hide")])
-    monkeypatch.setattr(benchmark, "throughput_large", lambda: large)
-    assert main(["benchmark", "--images", "2", "--large"]) == 0
-    printed = capsys.readouterr().out
-    assert benchmark.machine() in printed and keras.__version__ in printed
-    assert "4000×3000" in printed and "1.23" in printed
-    for model in ("residue, base 5", "classic", "original"):
-        hide, reveal = re.search(rf"^{model} +([0-9.]+) +([0-9.]+)$", printed, re.M).groups()
-        assert float(hide) > 0 and float(reveal) > 0
-
-
-def test_throughput_is_the_median_of_warm_calls(clock):
-    class Slow(Hider):
-        """Hides in 1 minute and reveals in 2; the first time, and later once, in an hour more."""
-
-        def __init__(self, name):
-            self.name, self.calls = name, 0
-
-        def _hide(self, covers, secrets):
-            self.calls += 1
-            clock["seconds"] += 60 + 3600 * (self.calls in (1, 3))
-            order.append(self.name)
-            return covers
-
-        def _reveal(self, stegos):
-            clock["seconds"] += 120 + 3600 * (self.calls in (1, 3))
-            return stegos
-
-    order, images = [], np.zeros((30, 8, 8, 3), np.uint8)
-    table = benchmark.throughput([Slow("a"), Slow("b")], images, images, repeats=3)
-    assert table.loc["b"].to_dict() == {"hide": 0.5, "reveal": 0.25}
-    assert order == ["a", "b"] * 4
-
-
-def test_survived_damage():
-    """In all trials: so the least that the format promises, and never more than its parity."""
-    table = benchmark.survived_damage((96, 96), trials=3)
-    assert list(table.index) == ["low", "medium", "high"]
-    assert list(table.columns) == ["run", "square", "scattered"]
-    assert (table.diff().iloc[1:] > 0).all(axis=None)  # more parity, more survives
-    assert (table["scattered"] < table["square"]).all()
-    assert (table["run"] < [100 / 16, 100 / 8, 100 / 4]).all() and (table["run"] > 2).all()

@@ -1,0 +1,136 @@
+"""Pictures side by side. Functions draw and return a matplotlib figure."""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+
+from steglib import paths
+from steglib.evaluation import metrics
+
+
+def use_style() -> None:
+    """Sets the look of all figures; called once at the top of a notebook."""
+    sns.set_theme(style="whitegrid", context="notebook", palette="colorblind")
+    plt.rcParams.update({"figure.dpi": 80, "savefig.dpi": 110, "figure.autolayout": True})
+
+
+def save_figure(figure, name: str) -> Path:
+    """Saves a figure as `figures/<name>.png`; `name` begins with its notebook's number."""
+    path = paths.figures_dir() / f"{name}.png"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, bbox_inches="tight", metadata={"Software": None})
+    return path
+
+
+def show_images(images, titles=None, columns: int = 8):
+    """A grid of images, row by row.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+        titles: one for each, or None.
+        columns: in a row, at most.
+    """
+    columns = min(columns, len(images))
+    figure, axes = _grid(-(-len(images) // columns), columns)
+    for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
+        axis.imshow(image, interpolation="nearest")
+        if titles is not None:
+            axis.set_title(titles[i], fontsize=8)
+    return figure
+
+
+def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10):
+    """Rows of cover, stego, their difference, secret, revealed, their difference.
+
+    Args:
+        covers, secrets, stegos, revealed: uint8 [n, h, w, 3].
+        magnify: differences are shown times this, around mid-grey.
+    """
+    figure, axes = _grid(len(covers), 6)
+    titles = ["cover", "stego", f"difference ×{magnify:g}"]
+    titles += ["secret", "revealed", f"difference ×{magnify:g}"]
+    for axis, title in zip(axes[0], titles, strict=True):
+        axis.set_title(title, fontsize=10)
+    cover_errors = magnified(stegos, covers, magnify)
+    secret_errors = magnified(revealed, secrets, magnify)
+    rows = zip(covers, stegos, cover_errors, secrets, revealed, secret_errors, strict=True)
+    for row, images in zip(axes, rows, strict=True):
+        for axis, image in zip(row, images, strict=True):
+            axis.imshow(image, interpolation="nearest")
+    return figure
+
+
+def show_pair(cover, secret, stego, revealed):
+    """The four images uint8 [h, w, 3] of one pair, large, with PSNRs."""
+    cover_psnr, secret_psnr = metrics.psnr(
+        np.stack([cover, secret]), np.stack([stego, revealed])
+    ).round(1)
+    titles = ["cover", "secret", f"stego\n{cover_psnr} dB", f"revealed\n{secret_psnr} dB"]
+    height, width = cover.shape[:2]
+    figure, axes = plt.subplots(1, 4, figsize=(12, 3 * height / width + 0.6))
+    for axis, image, title in zip(axes, (cover, secret, stego, revealed), titles, strict=True):
+        axis.imshow(image, interpolation="nearest")
+        axis.set_title(title, fontsize=11)
+        axis.axis("off")
+    return figure
+
+
+def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
+    """Cover, stego image, their difference; below, secret, revealed image, their difference.
+
+    Cover and secret may differ in size.
+
+    Args:
+        cover, secret, stego, revealed: uint8 [h, w, 3].
+        magnify: differences are shown times this, around mid-grey.
+    """
+    rows = (("cover", cover, "stego", stego), ("secret", secret, "revealed", revealed))
+    heights = [4 * min(1, image.shape[0] / image.shape[1]) for image in (cover, secret)]
+    figure, axes = plt.subplots(
+        2, 3, figsize=(12, sum(heights) + 0.8), gridspec_kw={"height_ratios": heights}
+    )
+    for row, (before, wanted, after, image) in zip(axes, rows, strict=True):
+        psnr = metrics.psnr(wanted[None], image[None])[0]
+        stride = -(-max(wanted.shape) // 1000)  # more pixels than that nobody sees here
+        wanted, image = wanted[::stride, ::stride], image[::stride, ::stride]
+        quality = "exact" if np.isinf(psnr) else f"PSNR {psnr:.1f} dB"
+        titles = [before, f"{after}, {quality}", f"difference ×{magnify:g}"]
+        shown = [wanted, image, magnified(image, wanted, magnify)]
+        # Scaled down smoothly, a noisy difference would look smaller than it is.
+        ways = ["auto", "auto", "nearest"]
+        for axis, title, picture, way in zip(row, titles, shown, ways, strict=True):
+            axis.imshow(picture, interpolation=way)
+            axis.set_title(title, fontsize=11)
+            axis.axis("off")
+    return figure
+
+
+def show_components(basis, size: int, count: int = 32):
+    """Components of a block as pictures, each scaled to the full range.
+
+    Args:
+        basis: float [size·size·3, d], a component in each column.
+        size: of the block, in pixels a side.
+        count: how many of them, from the first on.
+    """
+    blocks = basis[:, :count].T.reshape(-1, size, size, 3)
+    scale = np.abs(blocks).max(axis=(1, 2, 3), keepdims=True)
+    return show_images(np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8), columns=16)
+
+
+def magnified(a, b, factor: float) -> np.ndarray:
+    """The difference of two uint8 arrays of one shape, times `factor`, around mid-grey: uint8."""
+    difference = a.astype(np.float64) - b
+    return np.clip(np.rint(127.5 + factor * difference), 0, 255).astype(np.uint8)
+
+
+def _grid(rows: int, columns: int, side: float = 1.5):
+    # Room for titles is fixed, so that small grids do not squeeze their pictures.
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(side * columns, side * rows + 0.4), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    return figure, axes

@@ -1,0 +1,70 @@
+import json
+
+import numpy as np
+import pytest
+
+from steglib import load_images, load_model, load_pairs, zoo
+from steglib.__main__ import main
+from steglib.codec.codec import Codec
+from steglib.evaluation import metrics
+from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.research.cards import ship
+from steglib.training.run import load_history, train
+
+TINY = ClassicConfig(images=24, held_out=8, epochs=2, batch_size=8, width=16, hidden=8, seed=7)
+PAIRS = load_pairs(load_images("sample", "val").images, 4, seed=0)
+
+
+@pytest.fixture
+def weights(tmp_path, monkeypatch):
+    monkeypatch.setattr(zoo, "WEIGHTS", tmp_path / "weights")
+    return tmp_path / "weights"
+
+
+def test_the_card_of_one_hider(home, weights, capsys):
+    run = train(ClassicRecipe(TINY), "mine", verbose=0)
+    assert main(["ship", "mine", "--pairs", "4", "--note", "a trial"]) == 0
+    assert capsys.readouterr().out.split()[-1] == str(weights / "mine.json")
+    card = json.loads((weights / "mine.json").read_text())
+    assert (card["name"], card["note"], card["seed"]) == ("mine", "a trial", 7)
+    assert card["parameters"] == json.loads((run / "metrics.json").read_text())["parameters"]
+    assert card["curve"] == load_history(run).round(4).to_dict("list")
+
+    # The card's command trains the same, and its scores are those of the shipped file.
+    assert main(card["command"].replace("--name mine", "--name again").split()[3:]) == 0
+    config = (home / "runs" / "again" / "config.json").read_text()
+    assert config == (run / "config.json").read_text()
+    covers, secrets = PAIRS
+    stegos = load_model(weights / "mine.keras").hide(covers, secrets)
+    psnr = metrics.psnr(covers, stegos).mean()
+    assert card["scores"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+
+
+def test_the_card_of_a_hider_with_bases(home, weights):
+    """A run of two parts, whose model is another file and the one beside it."""
+    run = home / "runs" / "mine"
+    for part in ("contexts", "restorer"):
+        (run / part).mkdir(parents=True)
+        (run / part / "history.csv").write_text("epoch,loss\n0,1.23456\n")
+    (run / "config.json").write_text(json.dumps({"model": "residue", "context_epochs": 7}))
+    (run / "metrics.json").write_text(json.dumps({"parameters": 12}))
+    shipped = load_model("residue").codec
+    shipped.save(run / "model.npz")
+    assert ship(run, pairs=4) == weights / "mine.json"
+    card = json.loads((weights / "mine.json").read_text())
+    assert card["command"].endswith("train residue --name mine --context-epochs 7")
+    assert card["parameters"] == 12 and card["seed"] == 0
+    assert card["curve"]["restorer"] == {"epoch": [0], "loss": [1.2346]}
+    assert list(card["scores"]) == [f"mine, base {base}" for base in (2, 3, 4, 5, 8)]
+    hider = load_model(weights / "mine.npz", base=3)
+    psnr = metrics.psnr(PAIRS[0], hider.hide(*PAIRS)).mean()
+    assert card["scores"]["mine, base 3"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+    restorer = Codec.load(weights / "mine.npz").restorer.get_weights()
+    assert all(map(np.array_equal, restorer, shipped.restorer.get_weights()))
+
+
+def test_only_finished_runs_ship(home, weights):
+    (home / "runs" / "begun").mkdir(parents=True)
+    with pytest.raises(ValueError, match="not complete"):
+        ship(home / "runs" / "begun")
+    assert not weights.exists()
