@@ -76,17 +76,17 @@ NO_PICTURE, UNDAMAGED = "is no picture that can be read", "get an undamaged copy
 MANY = "more than 134 megapixels: scale it down"
 HALVES = (".jpg", ".png", ".webp", ".tif", ".bmp", ".gif", ".jp2")
 
-# Name: bytes, and the words that must be said.
+# Name, of a stem of its own: bytes, and the words that must be said.
 MALFORMED = {
     "empty.png": (b"", ["is empty: get a fresh copy"]),
     "text.png": (b"no picture\n", [NO_PICTURE, "save it as PNG"]),
-    "only-head.gif": (b"GIF89a", [NO_PICTURE]),
-    "only-head.png": (b"\x89PNG\r\n\x1a\n", [NO_PICTURE]),
-    "only-head.tif": (b"II*\0", [NO_PICTURE]),
+    "only-head-gif.gif": (b"GIF89a", [NO_PICTURE]),
+    "only-head-png.png": (b"\x89PNG\r\n\x1a\n", [NO_PICTURE]),
+    "only-head-tif.tif": (b"II*\0", [NO_PICTURE]),
     "no-pixels.png": (png(0, 5, 8, 2), [NO_PICTURE]),
     "vector.eps": (_saved(".eps"), [NO_PICTURE]),
-    **{f"half{suffix}": (_half(suffix), [UNDAMAGED]) for suffix in HALVES},
-    "half.avif": (_half(".avif"), [NO_PICTURE]),
+    **{f"half-{suffix[1:]}{suffix}": (_half(suffix), [UNDAMAGED]) for suffix in HALVES},
+    "half-avif.avif": (_half(".avif"), [NO_PICTURE]),
     "without-end.jpg": (_saved(".jpg")[:-200], [UNDAMAGED]),
     "damaged-strip.tif": (_with_damaged_strip(), [UNDAMAGED]),
     "samples.tif": (
