@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -46,23 +47,32 @@ def slow_command(tmp_path, pairs):
         process.communicate()
 
 
-def wait_for_part(folder, process):
-    while not list(folder.glob(".*.part")):
-        assert process.poll() is None
+def wait_until(holds, process):
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.001)
+
+
+def wait_for_part(folder, process):
+    wait_until(lambda: list(folder.glob(".*.part")), process)
 
 
 def test_interrupt_leaves_nothing(tmp_path, slow_command):
     cover, start = slow_command
     process = start(cover, output=tmp_path / "stego.png")
-    time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     assert process.communicate(timeout=10)[1] == "steglib: interrupted\n"
     assert process.returncode == 130 and names(tmp_path) == ["cover.png", "secret.png"]
 
 
-@pytest.mark.parametrize("wait", [0.1, 0.4, 0.8, 1.2, 1.6])
-def test_interrupt_of_a_command_that_begins(tmp_path, slow_command, wait):
+def children(process):
+    return Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
+@pytest.mark.parametrize("moment", ["imports", "folder", "1 child", "2 children", "3 children"])
+def test_interrupt_of_a_command_that_begins(tmp_path, slow_command, moment):
+    """Of its children, one is Python's own. While it imports, it ends without a word."""
     cover, _ = slow_command
     covers = [cover, *(shutil.copy(cover, tmp_path / f"cover{i}.png") for i in range(1, 8))]
     process = subprocess.Popen(
@@ -70,20 +80,19 @@ def test_interrupt_of_a_command_that_begins(tmp_path, slow_command, wait):
          tmp_path / "stegos"], stderr=subprocess.PIPE, text=True, start_new_session=True,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )  # fmt: skip
-    time.sleep(wait)
+    if moment == "imports":
+        maps = Path(f"/proc/{process.pid}/maps")
+        wait_until(lambda: "_multiarray_umath" in maps.read_text(), process)
+    elif moment == "folder":
+        wait_until((tmp_path / "stegos").is_dir, process)
+    else:
+        wait_until(lambda: len(children(process)) >= int(moment[0]), process)
     os.killpg(process.pid, signal.SIGINT)
-    assert process.communicate(timeout=10)[1] in ("", "steglib: interrupted\n")
-    assert process.returncode in (130, -signal.SIGINT)
-
-
-def test_processes_end_with_the_first(tmp_path, slow_command):
-    """Else they would live on, and keep its output open."""
-    cover, start = slow_command
-    other = shutil.copy(cover, tmp_path / "other.png")
-    process = start(cover, other, output=tmp_path / "stegos")
-    time.sleep(1)
-    process.kill()
-    process.communicate(timeout=10)  # ends when all have closed it
+    ended = process.communicate(timeout=10)[1], process.returncode
+    assert ended == (
+        ("", -signal.SIGINT) if moment == "imports" else ("steglib: interrupted\n", 130)
+    )
+    assert moment == "imports" or not names(tmp_path / "stegos")
 
 
 @pytest.mark.parametrize("kill", [os.killpg, os.kill])
