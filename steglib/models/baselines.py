@@ -87,6 +87,7 @@ class Codec(Hider):
     """
 
     min_side = 4  # JPEG 2000 with three resolutions needs it
+    detects = True
 
     def __init__(self, format: str, base: int):
         if format not in _OPTIONS:
