@@ -51,6 +51,7 @@ def is_one_error(html):
 @pytest.fixture
 def panel(tmp_path):
     """It hides an uploaded secret of 40×56 pixels in an uploaded cover of 64×48."""
+    pictures.plt.close("all")
     panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue", base=3)
     upload(panel.cover, "cover.png", encoded(photo(48, 64)))
     upload(panel.secret, "secret.png", encoded(photo(56, 40)))
