@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from steglib.channels import residues as payload
+from steglib.channels.residues import ResidueChannel
 
 KEY = b"correct horse"
 # A process without the privileges that let root read what nobody may.
@@ -56,4 +56,4 @@ def change(path, image, **options):
 
 def hidden(path, key=None):
     """The payload of a stego file."""
-    return payload.extract(pixels(path), key)
+    return ResidueChannel(key=key).read(pixels(path))

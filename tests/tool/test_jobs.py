@@ -10,7 +10,7 @@ from PIL.ExifTags import Base
 from shell import KEY, assert_refused, change, hidden, names, pixels
 
 from steglib import load_model
-from steglib.channels import residues as payload
+from steglib.channels.residues import ResidueChannel, expected_psnr
 from steglib.evaluation import metrics
 from steglib.images.arrays import fit_to
 from steglib.images.photos import read_photo
@@ -130,7 +130,7 @@ def test_secrets_far_larger_than_their_room_are_scaled(tmp_path, pictures, files
     height, width = hidden(stego).size
     assert code == 0 and f"{stego}: the secret was scaled to {width}×{height} pixels" in said
     assert "(--size keep prevents that)" in said
-    bits = 8 * payload.capacity((48, 64, 3), 5)
+    bits = 8 * ResidueChannel().capacity((48, 64, 3))
     assert width == pytest.approx(2 * height, abs=1) and height * width == pytest.approx(bits, 0.02)
     code, said, _ = steglib(*hide, "--size", "keep")
     assert code == 0 and "scaled" not in said and hidden(stego).size == (150, 300)
@@ -183,7 +183,7 @@ def test_bases(tmp_path, pictures, files, steglib):
     for base in (2, 16):
         stego = tmp_path / f"{base}.png"
         assert steglib("hide", *files, "-o", stego, "--base", base)[0] == 0
-        assert hidden(stego).base == base
+        assert hidden(stego).layout.base == base
         assert np.array_equal(pixels(stego), load_model("residue", base=base).hide(*pictures))
     result = steglib("hide", *files, "-o", tmp_path / "stego.png", "--base", 17)
     assert_refused(result, 2, "base must lie in 2…16")
@@ -213,7 +213,7 @@ def test_classic_model(tmp_path, pictures, files, steglib, run_steglib):
 def test_what_cannot_be_revealed_is_exit_code_3(tmp_path, files, keys, steglib, run_steglib):
     sealed, plain, back = (tmp_path / name for name in ("sealed.png", "plain.png", "back.png"))
     code, said, _ = steglib("hide", *files, "-o", sealed, "--key-file", keys[0])
-    assert code == 0 and "No key" not in said and hidden(sealed, KEY).sealed
+    assert code == 0 and "No key" not in said and hidden(sealed, KEY).layout.sealed
     assert steglib("hide", *files, "-o", plain)[0] == 0
     result = run_steglib("reveal", sealed, "-o", back, "--key-file", keys[1])
     assert_refused(result, 3, sealed, "key is wrong")
@@ -274,8 +274,8 @@ def test_inspect(tmp_path, files, keys, steglib, run_steglib):
     assert f"It hides a picture (learned): {facts}" in found
     assert "sealed: it needs its key" in closed
     for base in (3, 5):
-        psnr = payload.expected_psnr(base, pixels(files[0]))
-        room = payload.capacity((48, 64, 3), base)
+        psnr = expected_psnr(base, pixels(files[0]))
+        room = ResidueChannel(base).capacity((48, 64, 3))
         (row,) = (line for line in cover.splitlines() if line.split()[:1] == [str(base)])
         assert row.split()[1] == f"{room:,}" and f"{psnr:.1f} dB" in row
     code, said, _ = steglib("inspect", sealed, "--key-file", keys[0])
