@@ -1,6 +1,7 @@
 import re
 from dataclasses import fields
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -58,6 +59,7 @@ def test_benchmark_learn_writes_a_table_and_a_plot(monkeypatch, tmp_path, capsys
     monkeypatch.setattr(race, "learning_curves", learn)
     assert main(["benchmark", "--learn", "10", "--csv", str(tmp_path / "a.csv")]) == 0
     assert pd.read_csv(tmp_path / "a.csv")["minutes"].iloc[[0, -1]].tolist() == [0.5, 10]
+    plt.close("all")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert "Keras" in capsys.readouterr().out
 
