@@ -68,7 +68,7 @@ def test_playground_offers_it(toy, tmp_path):
     panel.model.value = "negative"
     assert panel.base.disabled and panel.password.disabled
     panel.button.click()
-    assert "There is no password" in panel.said.value and panel.file.is_file()
+    assert "There is no password" in panel.message.value and panel.file.is_file()
 
 
 def test_who_is_not_for_photos_is_not_offered(toy, tmp_path, capsys):

@@ -57,15 +57,15 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     stego = photos.read_photo(file).image
     revealed = hider.reveal(stego)
 
-    said = [f"The cover: {note}." for note in cover.notes]
-    said += [f"The secret: {note}." for note in secret.notes]
+    lines = [f"The cover: {note}." for note in cover.notes]
+    lines += [f"The secret: {note}." for note in secret.notes]
     if fitted.shape != secret.image.shape:
         way = "scaled and cropped" if hider.same_size else "scaled"
-        said.append(f"The secret was {way} to {size_of(fitted)}.")
-    said += hider.remarks(cover.image, fitted)
+        lines.append(f"The secret was {way} to {size_of(fitted)}.")
+    lines += hider.remarks(cover.image, fitted)
     if hider.key is None:
-        said.append("There is no password: anyone who has steglib can reveal the secret.")
-    return (cover.image, fitted, stego, revealed), said
+        lines.append("There is no password: anyone who has steglib can reveal the secret.")
+    return (cover.image, fitted, stego, revealed), lines
 
 
 class Picker(widgets.VBox):
@@ -112,10 +112,10 @@ class Picker(widgets.VBox):
             _set_picture(self.thumbnail, b"")
             return
         name = f"{self.upload.value[0]['name']}, " if self.choice.value == OWN else ""
-        said = [f"{name}{size_of(photo.image)}", *photo.notes]
+        lines = [f"{name}{size_of(photo.image)}", *photo.notes]
         if photo.image.size > 3 * SLOW:
-            said.append(f"{photo.image.size / 3e6:.0f} megapixels take a while")
-        self.caption.value = _lines(said)
+            lines.append(f"{photo.image.size / 3e6:.0f} megapixels take a while")
+        self.caption.value = _lines(lines)
         _set_picture(self.thumbnail, _as_file(photo.image, 150 * 150, "JPEG"))
 
     def _uploaded(self, _):
@@ -125,7 +125,7 @@ class Picker(widgets.VBox):
 
 
 class _Panel(widgets.VBox):
-    """A button, and what came of pressing it: a picture, lines, a file (which `_work` returns).
+    """A button, and what came of pressing it: a picture, a message, a file (which `_work` returns).
 
     Args:
         label: of the button.
@@ -140,12 +140,12 @@ class _Panel(widgets.VBox):
         self.model = widgets.Dropdown(options=offered, value=model, description="model")
         self.password = widgets.Password(value=password, description="password")
         self.button = widgets.Button(description=label, button_style="primary")
-        self.said, self.picture, self.link = widgets.HTML(), _picture(), widgets.HTML()
+        self.message, self.picture, self.link = widgets.HTML(), _picture(), widgets.HTML()
         self.settings = settings | {"key": self.password}
         self.model.observe(self._adapt, "value")
         self.button.on_click(self._press)
         rows = widgets.HBox(pickers), widgets.HBox([self.model, *self.settings.values()])
-        super().__init__([*rows, self.button, self.said, self.picture, self.link])
+        super().__init__([*rows, self.button, self.message, self.picture, self.link])
         self._adapt()
 
     def _adapt(self, _=None):
@@ -161,13 +161,13 @@ class _Panel(widgets.VBox):
         return load(self.model.value, base, self.password.value)
 
     def _press(self, _):
-        self.button.disabled, self.said.value, self.link.value = True, "Working …", ""
+        self.button.disabled, self.message.value, self.link.value = True, "Working …", ""
         try:
-            picture, said, file = self._work()
+            picture, lines, file = self._work()
         except (Exception, KeyboardInterrupt) as error:  # the page must go on
-            picture, self.said.value = b"", _error(error)
+            picture, self.message.value = b"", _error(error)
         else:
-            self.said.value, self.link.value = _lines(said), _link(file)
+            self.message.value, self.link.value = _lines(lines), _link(file)
         finally:
             self.button.disabled = False
         _set_picture(self.picture, picture)
@@ -195,11 +195,11 @@ class HidePanel(_Panel):
 
     def _work(self):
         hider, cover, secret = self._load(self.base.value), self.cover.read(), self.secret.read()
-        images, said = try_out(hider, cover, secret, self.file)
+        images, lines = try_out(hider, cover, secret, self.file)
         figure, file = pictures.show_hiding(*images, self.magnify), io.BytesIO()
         figure.savefig(file, bbox_inches="tight")
         plt.close(figure)  # else the next cell would show it
-        return file.getvalue(), said, self.file
+        return file.getvalue(), lines, self.file
 
 
 class RevealPanel(_Panel):
@@ -220,12 +220,12 @@ class RevealPanel(_Panel):
         self.stego.show()  # another one may lie there now
         revealed = self._load().reveal(self.stego.read().image)
         photos.write_photo(revealed, self.file, overwrite=True)
-        said = [f"The secret has {size_of(revealed)}."]
-        return _as_file(revealed, 600 * 600, "PNG"), said, self.file
+        lines = [f"The secret has {size_of(revealed)}."]
+        return _as_file(revealed, 600 * 600, "PNG"), lines, self.file
 
 
-def _lines(said):
-    return "<br>".join(html.escape(line) for line in said)
+def _lines(lines):
+    return "<br>".join(html.escape(line) for line in lines)
 
 
 def _error(error):
