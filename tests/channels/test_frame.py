@@ -159,9 +159,15 @@ def test_a_protected_frame_that_begins_like_another():
     shelf = shelved(level=1)
     shelf.heads[False] = b"sg\x10" + bytes(42)
     assert frame.unpack(shelf).data == b"data"
-    shelf.heads[True] = bytes(255)  # no head: the first complaint counts
-    with pytest.raises(PayloadError, match="makes no sense"):
+    shelf.heads[True] = parity.protect_head(b"sg\x1f" + bytes(13))  # of another version
+    with pytest.raises(PayloadError, match="makes no sense"):  # the first complaint counts
         frame.unpack(shelf)
+
+
+def test_more_data_than_parity_leaves_room_for():
+    preamble = struct.pack(">2sBBIHHI", b"sg", 0x11, 0x40, ROOM - 20, 3, 5, 0)
+    with pytest.raises(PayloadError, match=f"{ROOM - 20} bytes in room for 800"):
+        frame.unpack(Shelf(parity.protect_head(preamble), bytes(ROOM), True))
 
 
 @settings(deadline=None, max_examples=300)

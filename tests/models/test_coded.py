@@ -210,6 +210,9 @@ def test_any_codec_will_do(pairs):
     other = load_model("residue")
     with pytest.raises(PayloadError, match="hides RAW data"):
         other.reveal(stego)
+    hider.codec.encode = lambda *_: pytest.fail("encoded in vain")
+    with pytest.raises(ValueError, match="not 70000×1"):
+        hider.hide(pairs[0][0], np.zeros((1, 70_000, 3), np.uint8))
 
 
 def test_a_stego_image_is_let_go_before_its_secret_is_decoded(pairs):
