@@ -1,4 +1,4 @@
-"""What plots numbers. Functions draw and return a matplotlib figure."""
+"""Plots of numbers. Functions draw and return a matplotlib figure."""
 
 import itertools
 
@@ -14,11 +14,11 @@ LINE_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C9", "C5")  # of `use_style`, but
 SSIM_TICKS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, HIGHEST_SSIM]
 
 
-def channel_histograms(images):
-    """Share of samples at each grey level, for red, green and blue."""
+def colour_histograms(images):
+    """Share of samples at each grey level, for red, green and blue of uint8 [n, h, w, 3]."""
     figure, axis = plt.subplots(figsize=(7, 3))
-    for channel, colour in enumerate(("red", "green", "blue")):
-        counts = np.bincount(np.asarray(images[..., channel]).ravel(), minlength=256)
+    for i, colour in enumerate(("red", "green", "blue")):
+        counts = np.bincount(np.asarray(images[..., i]).ravel(), minlength=256)
         axis.plot(counts / counts.sum() * 100, color=colour, label=colour)
     axis.set(xlabel="grey level", ylabel="% of samples", xlim=(0, 255), ylim=(0, None))
     axis.legend()
@@ -41,19 +41,23 @@ def component_energy(powers: dict):
     return figure
 
 
-def learning_rates(schedules: dict, steps: int):
-    """Learning rate against step, for Keras schedules by label."""
+def learning_rates(schedules: dict, updates: int):
+    """Learning rate against update, for Keras schedules by label, up to so many updates."""
     figure, axis = plt.subplots(figsize=(7, 2.8))
-    at = np.linspace(0, steps, 200).astype(int)
+    at = np.linspace(0, updates, 200).astype(int)
     for label, schedule in schedules.items():
-        axis.plot(at, [float(schedule(step)) for step in at], label=label)
-    axis.set(xlabel="step", ylabel="learning rate", xlim=(0, steps), ylim=(0, None))
+        axis.plot(at, [float(schedule(update)) for update in at], label=label)
+    axis.set(xlabel="update", ylabel="learning rate", xlim=(0, updates), ylim=(0, None))
     axis.legend()
     return figure
 
 
 def learning_curves(history: pd.DataFrame):
-    """Full loss, the MSE of cover and secret, PSNRs and learning rate, by epoch."""
+    """Full loss, MSEs and PSNRs of cover and secret, and learning rate, by epoch.
+
+    Args:
+        history: of `training.run.load_history`.
+    """
     figure, axes = plt.subplots(1, 4, figsize=(13, 3))
     epochs = history["epoch"] + 1
     panels = {
@@ -72,7 +76,11 @@ def learning_curves(history: pd.DataFrame):
 
 
 def compare_runs(histories: dict):
-    """PSNR of cover and secret on held-out images by epoch, for the histories of some runs."""
+    """PSNR of cover and secret on held-out images by epoch.
+
+    Args:
+        histories: from a run's label to its history, of `training.run.load_history`.
+    """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3))
     for axis, kind in zip(axes, ("cover", "secret"), strict=True):
         for label, history in histories.items():
@@ -105,7 +113,7 @@ def error_histograms(covers, secrets, results: dict, limit: int = 25):
 
 
 def score_bars(summary: pd.DataFrame):
-    """PSNR and SSIM of cover and secret, a bar for each model of `evaluation.summarise`."""
+    """PSNR and SSIM of cover and secret, a bar for each row of `scores.summarise`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 0.4 * len(summary) + 1.5), sharey=True)
     for axis, metric, unit in ((axes[0], "psnr", "PSNR, dB"), (axes[1], "ssim", "SSIM")):
         table = summary[[f"cover_{metric}", f"secret_{metric}"]]
@@ -123,8 +131,8 @@ def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
     every cover alike.
 
     Args:
-        summary: of `evaluation.summarise`.
-        peers: of `evaluation.peers`, drawn in grey.
+        summary: of `scores.summarise`.
+        peers: of `scores.peers`, drawn in grey.
     """
     families = {}
     for row, name in enumerate(summary.index):
@@ -160,7 +168,7 @@ def _label_settings(axis, points, families):
         for row, setting in settings.items():
             if setting.startswith("base "):
                 bases[setting.removeprefix("base ")] = points[row, 0]
-            else:
+            elif setting:
                 place = {"xytext": (7, 3), "textcoords": "offset points"}
                 axis.annotate(setting, points[row], fontsize=8, **place)
     for base, x in bases.items():
@@ -181,7 +189,7 @@ def _spread_ssim(axis):
 
 
 def score_distributions(scores: pd.DataFrame):
-    """How PSNRs of cover and secret are spread over pairs, for each model."""
+    """How PSNRs of cover and secret are spread over pairs, for each model of `scores.evaluate`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
     for axis, kind in zip(axes, ("cover", "secret"), strict=True):
         sns.violinplot(
@@ -223,7 +231,13 @@ def error_maps(maps: dict):
 
 
 def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
-    """Lines or points by label: (x, y) or (x, y, matplotlib's format, such as "o")."""
+    """Lines or points in one panel.
+
+    Args:
+        lines: from a label to (x, y) or (x, y, matplotlib's format, such as "o").
+        xlabel, ylabel: of the axes.
+        log: whether the vertical axis is logarithmic.
+    """
     figure, axis = plt.subplots(figsize=(7, 3.6))
     for label, line in lines.items():
         axis.plot(*line, label=label)
@@ -240,13 +254,18 @@ def bars(table: pd.DataFrame, xlabel: str, ylabel: str):
 
 
 def loss_panels(losses: dict, window: int = 20):
-    """Losses of single steps by title, in grey, and their mean over `window` steps."""
+    """Losses of single updates in grey, and their means over the last `window` updates.
+
+    Args:
+        losses: from a title to the loss of each update.
+        window: of the means.
+    """
     figure, axes = plt.subplots(1, len(losses), figsize=(4.5 * len(losses), 3), squeeze=False)
     for axis, (title, values) in zip(axes[0], losses.items(), strict=True):
         values = pd.Series(values)
         axis.plot(values, color="lightgrey")
         axis.plot(values.rolling(window, min_periods=1).mean())
-        axis.set(title=title, xlabel="step")
+        axis.set(title=title, xlabel="update")
     return figure
 
 

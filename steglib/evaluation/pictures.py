@@ -1,4 +1,4 @@
-"""What the notebooks show as pictures. Functions draw and return a matplotlib figure."""
+"""Pictures side by side. Functions draw and return a matplotlib figure."""
 
 from pathlib import Path
 
@@ -25,7 +25,13 @@ def save_figure(figure, name: str) -> Path:
 
 
 def show_images(images, titles=None, columns: int = 8):
-    """A grid of images uint8 [n, h, w, 3], each with a title if there are any."""
+    """A grid of images, row by row.
+
+    Args:
+        images: uint8 [n, h, w, 3].
+        titles: one for each, or None.
+        columns: in a row, at most.
+    """
     columns = min(columns, len(images))
     figure, axes = _grid(-(-len(images) // columns), columns)
     for i, (axis, image) in enumerate(zip(axes.flat, images, strict=False)):
@@ -87,8 +93,8 @@ def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
     )
     for row, (before, wanted, after, image) in zip(axes, rows, strict=True):
         psnr = metrics.psnr(wanted[None], image[None])[0]
-        step = -(-max(wanted.shape) // 1000)  # more pixels than that nobody sees here
-        wanted, image = wanted[::step, ::step], image[::step, ::step]
+        stride = -(-max(wanted.shape) // 1000)  # more pixels than that nobody sees here
+        wanted, image = wanted[::stride, ::stride], image[::stride, ::stride]
         quality = "exact" if np.isinf(psnr) else f"PSNR {psnr:.1f} dB"
         titles = [before, f"{after}, {quality}", f"difference ×{magnify:g}"]
         shown = [wanted, image, magnified(image, wanted, magnify)]
@@ -102,14 +108,20 @@ def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
 
 
 def show_components(basis, size: int, count: int = 32):
-    """The first components [size·size·3, d] of a block as pictures, each scaled to full range."""
+    """Components of a block as pictures, each scaled to the full range.
+
+    Args:
+        basis: float [size·size·3, d], a component in each column.
+        size: of the block, in pixels a side.
+        count: how many of them, from the first on.
+    """
     blocks = basis[:, :count].T.reshape(-1, size, size, 3)
     scale = np.abs(blocks).max(axis=(1, 2, 3), keepdims=True)
     return show_images(np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8), columns=16)
 
 
 def magnified(a, b, factor: float) -> np.ndarray:
-    """Difference of two uint8 arrays, mid-grey where they agree, times `factor`; uint8."""
+    """The difference of two uint8 arrays of one shape, times `factor`, around mid-grey: uint8."""
     difference = a.astype(np.float64) - b
     return np.clip(np.rint(127.5 + factor * difference), 0, 255).astype(np.uint8)
 

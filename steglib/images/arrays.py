@@ -1,4 +1,4 @@
-"""What every part of the package asks of images as arrays."""
+"""Images as arrays: whether they are any, and of which size."""
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -24,7 +24,10 @@ def check_images(images, name: str) -> np.ndarray:
 
 
 def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Scaled (Lanczos) and centre-cropped: uint8 [h, w, 3] → [height, width, 3]."""
+    """The centre of an image, scaled to fill a size: uint8 [h, w, 3] → [height, width, 3].
+
+    Scaled by Lanczos, which filters before it shrinks; the image itself if it has that size.
+    """
     if image.shape[:2] == (height, width):
         return image
     fitted = ImageOps.fit(Image.fromarray(image), (width, height), Image.Resampling.LANCZOS)
@@ -32,9 +35,14 @@ def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.ndarray:
-    """Scaled down, if need be, to at most so many pixels, and so many a side.
+    """An image uint8 [h, w, 3] scaled down (Lanczos) where it is too large.
 
     Its aspect is kept (up to rounding), unless a side would become shorter than 8 pixels.
+
+    Args:
+        image: uint8 [h, w, 3].
+        pixels: at most so many in all.
+        longest: at most so many a side, None for no limit.
     """
     height, width = image.shape[:2]
     factor = min((pixels / (height * width)) ** 0.5, (longest or np.inf) / max(height, width))
@@ -46,8 +54,8 @@ def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.n
     return to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
 
 
-def to_array(picture):
-    """uint8 [h, w, 3], by strips: all at once would take twice the memory."""
+def to_array(picture: Image.Image) -> np.ndarray:
+    """Pillow's picture as uint8 [h, w, 3], by strips: at once would take twice the memory."""
     width, height = picture.size
     image = np.empty((height, width, 3), np.uint8)
     for top in range(0, height, 256):

@@ -1,4 +1,4 @@
-"""Arrays of images → splits, cover/secret pairs, batches of these."""
+"""Arrays of images → splits, pairs of cover and secret, batches of pairs."""
 
 import functools
 
@@ -77,11 +77,11 @@ class PairBatches(keras.utils.PyDataset):
         return self.last - self.first
 
     def __getitem__(self, index):
-        epoch, step = divmod(self.first + index, self.steps_per_epoch)
-        pairs = self._pairs(epoch)[step * self.batch_size : (step + 1) * self.batch_size]
+        epoch, update = divmod(self.first + index, self.steps_per_epoch)
+        pairs = self._pairs(epoch)[update * self.batch_size : (update + 1) * self.batch_size]
         batch = self.images[pairs]  # [n, 2, h, w, 3]
         if self.augment:
-            mirror = np.random.default_rng([self.seed, epoch, step]).random(pairs.shape) < 0.5
+            mirror = np.random.default_rng([self.seed, epoch, update]).random(pairs.shape) < 0.5
             batch[mirror] = batch[mirror][:, :, ::-1]
         covers, secrets = batch[:, 0], batch[:, 1]
         return (covers, secrets), np.concatenate([covers, secrets], axis=-1)

@@ -12,7 +12,6 @@ import numpy as np
 
 import steglib
 from steglib import paths, zoo
-from steglib.zoo import load_model
 
 
 def add_commands(commands) -> None:
@@ -87,31 +86,35 @@ def _add_benchmark(commands):
 
 
 def _benchmark(options):
-    from steglib.research import photographs, speed, survival
+    from steglib.research import photographs, survival
 
     if options.learn:
         return _benchmark_learning(options)
     if options.photographs:
-        hiders = [load_model("residue"), load_model("classic")]
-        print(photographs.score_photographs(hiders).round(2).to_string())
-        return
-    if options.damage:
-        print(survival.survived_damage().round(2).to_string())
-        return
-    if options.codecs:
-        print(photographs.full_size((2, 3, 5)).round(2).to_string())
-        return
-    covers, secrets = steglib.load_pairs(
-        steglib.load_images("sample", "val").images, options.images
-    )
+        trained = [name for name, entry in zoo.MODELS.items() if entry.weights]
+        table = photographs.score_photographs([zoo.load_model(name) for name in trained])
+    elif options.damage:
+        table = survival.survived_damage()
+    elif options.codecs:
+        table = photographs.full_size((2, 3, 5))
+    else:
+        return _benchmark_speed(options)
+    print(table.round(2).to_string())
+
+
+def _benchmark_speed(options):
+    from steglib.research import speed
+
+    names, images = speed.models(), steglib.load_images("sample", "val").images
+    covers, secrets = steglib.load_pairs(images, options.images)
     print(speed.machine())
     print(f"\nImages of 64×64 pixels a second, {len(covers)} in a call:\n")
-    hiders = [load() for load in speed.MODELS.values()]
+    hiders = [speed.load(name) for name in names]
     print(speed.throughput(hiders, covers, secrets).round(1).to_string())
     if options.large:
-        height, width = photographs.LARGE
+        height, width = speed.LARGE
         print(f"\nOne picture of {width}×{height} pixels, megapixels a second and peak memory:\n")
-        print(speed.throughput_large().round(2).to_string())
+        print(speed.throughput_large(names).round(2).to_string())
 
 
 def _benchmark_learning(options):

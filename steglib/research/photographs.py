@@ -7,17 +7,17 @@ import pandas as pd
 import skimage
 from tqdm import tqdm
 
+from steglib import zoo
 from steglib.evaluation import metrics
 from steglib.evaluation.scores import ROUNDING_PSNR, evaluate
 from steglib.images import arrays
-from steglib.zoo import load_model
 
 PHOTOGRAPHS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina"),
     "immunohistochemistry",
 )
 PIECE = 300  # pixels a side: what the smallest photograph has
-LARGE = (3000, 4000)  # height and width: 12 megapixels
+COLLAGE = (2000, 3000)  # height and width of two more: 6 megapixels
 
 
 def photographs() -> dict[str, np.ndarray]:
@@ -25,8 +25,16 @@ def photographs() -> dict[str, np.ndarray]:
     return {name: getattr(skimage.data, name)() for name in PHOTOGRAPHS}
 
 
-def large_picture(size=LARGE, seed: int = 0) -> np.ndarray:
-    """A collage uint8 [h, w, 3] of pieces of full-size photographs, as sharp as they are."""
+def collage(size, seed: int = 0) -> np.ndarray:
+    """A picture of any height and width: pieces of the photographs, as sharp as they are.
+
+    Args:
+        size: height and width.
+        seed: of the pieces.
+
+    Returns:
+        uint8 [h, w, 3].
+    """
     random, sources = np.random.default_rng(seed), list(photographs().values())
     picture = np.empty((*size, 3), np.uint8)
     for top, left in itertools.product(range(0, size[0], PIECE), range(0, size[1], PIECE)):
@@ -39,19 +47,18 @@ def large_picture(size=LARGE, seed: int = 0) -> np.ndarray:
 
 
 def photograph_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Cover and secret of one size: each photograph, and two collages of 6 megapixels, hides
-    the next larger one, scaled and cropped; the largest hides the one before it."""
-    pictures = photographs() | {
-        f"collage {seed}": large_picture((2000, 3000), seed) for seed in (1, 2)
-    }
+    """Covers and secrets of one size, uint8 [h, w, 3] each, by what is hidden in what.
+
+    Each photograph, and each of two collages, hides the next larger one, scaled and cropped; the
+    largest hides the one before it.
+    """
+    pictures = photographs() | {f"collage {seed}": collage(COLLAGE, seed) for seed in (1, 2)}
     names = sorted(pictures, key=lambda name: pictures[name].size)
-    return {
-        f"{secret} in {cover}": (
-            pictures[cover],
-            arrays.fit_to(pictures[secret], *pictures[cover].shape[:2]),
-        )
-        for cover, secret in zip(names, [*names[1:], names[-2]], strict=True)
-    }
+    pairs = {}
+    for cover, secret in zip(names, [*names[1:], names[-2]], strict=True):
+        fitted = arrays.fit_to(pictures[secret], *pictures[cover].shape[:2])
+        pairs[f"{secret} in {cover}"] = pictures[cover], fitted
+    return pairs
 
 
 def score_photographs(hiders) -> pd.DataFrame:
@@ -69,20 +76,26 @@ def score_photographs(hiders) -> pd.DataFrame:
     return pd.concat([table, table.mean().to_frame("mean").T])
 
 
-def full_size(bases, formats=("jpeg", "webp", "avif", "jpeg2000")) -> pd.DataFrame:
+def full_size(bases) -> pd.DataFrame:
     """PSNR in dB of each photograph, hidden in itself upside down, and the means.
 
     Args:
         bases: of the residues.
-        formats: of the rivals, names of the zoo.
 
     Returns:
-        A column for each photograph; rows for each base and codec.
+        A column for each photograph; rows for each base and each model of the zoo that has one.
     """
-    hiders = [load_model(name, base=base) for base in bases for name in ("residue", *formats)]
-    rows = {}
-    for name, photo in tqdm(photographs().items(), desc="Photographs"):
-        revealed = {h.name: h.reveal(h.hide(photo[::-1, ::-1], photo)) for h in hiders}
-        rows[name] = {k: float(metrics.psnr(photo[None], r[None])[0]) for k, r in revealed.items()}
-    table = pd.DataFrame(rows)
+    names = [name for name, entry in zoo.MODELS.items() if "base" in entry.options]
+    hiders = [zoo.load_model(name, base=base) for base in bases for name in names]
+    table = pd.DataFrame(
+        {
+            photograph: {hider.name: _psnr_in_itself(hider, image) for hider in hiders}
+            for photograph, image in tqdm(photographs().items(), desc="Photographs")
+        }
+    )
     return table.assign(mean=table.mean(axis=1))
+
+
+def _psnr_in_itself(hider, image):
+    revealed = hider.reveal(hider.hide(image[::-1, ::-1], image))
+    return metrics.psnr(image[None], revealed[None])[0]

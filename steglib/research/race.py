@@ -87,9 +87,9 @@ def original_loss(y_true, y_pred):
 def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
     """Trains the original network with its own loss, optimizer, rates, noise and batch size.
 
-    The notebook takes two steps on a batch: one of the encoder on the full loss, one of the
+    The notebook makes two updates for a batch: one of the encoder on the full loss, one of the
     decoder on the reveal loss. The cover's part of the full loss has no gradient in the decoder,
-    so one step of both on the full loss does the same, sooner.
+    so one update of both on the full loss does the same, sooner.
 
     Args:
         images: uint8 [n, h, w, 3] to train on.

@@ -1,5 +1,6 @@
 """How fast hiders hide and reveal, and in how much memory."""
 
+import itertools
 import multiprocessing
 import os
 import platform
@@ -14,15 +15,23 @@ import keras
 import numpy as np
 import pandas as pd
 
-from steglib.research.photographs import LARGE, large_picture
+from steglib import zoo
+from steglib.hider import Hider
+from steglib.research.photographs import collage
 from steglib.research.race import original_network
-from steglib.zoo import load_model
 
-MODELS = {
-    "residue": lambda: load_model("residue"),
-    "classic": lambda: load_model("classic"),
-    "original": original_network,
-}
+LARGE = (3000, 4000)  # height and width: 12 megapixels
+ORIGINAL = "original"
+
+
+def models() -> list[str]:
+    """Names of what is measured: the trained models of the zoo, and the original network."""
+    return [*(name for name, entry in zoo.MODELS.items() if entry.weights), ORIGINAL]
+
+
+def load(name: str) -> Hider:
+    """One of `models`."""
+    return original_network() if name == ORIGINAL else zoo.load_model(name)
 
 
 def throughput(hiders, covers, secrets, repeats: int = 5) -> pd.DataFrame:
@@ -52,11 +61,11 @@ def _timed(function, *arguments):
     return perf_counter() - begin, result
 
 
-def throughput_large(models=tuple(MODELS), size=LARGE) -> pd.DataFrame:
+def throughput_large(names, size=LARGE) -> pd.DataFrame:
     """Speed and memory for one large picture, each measured in a fresh process.
 
     Args:
-        models: keys of `MODELS`.
+        names: of `models`.
         size: height and width.
 
     Returns:
@@ -65,16 +74,16 @@ def throughput_large(models=tuple(MODELS), size=LARGE) -> pd.DataFrame:
     """
     fresh, rows = multiprocessing.get_context("spawn"), {}
     with tempfile.TemporaryDirectory() as folder:
-        for row in [(model, direction) for model in models for direction in ("hide", "reveal")]:
+        for row in itertools.product(names, ("hide", "reveal")):
             with ProcessPoolExecutor(1, fresh) as process:
                 rows[row] = process.submit(_measure, *row, size, folder).result()
     return pd.DataFrame.from_dict(rows, "index", columns=["megapixels", "gibibytes"])
 
 
-def _measure(model, direction, size, folder):
-    hider, file = MODELS[model](), Path(folder) / f"{model}.npy"
+def _measure(name, direction, size, folder):
+    hider, file = load(name), Path(folder) / f"{name}.npy"
     if direction == "hide":
-        seconds, stego = _timed(hider.hide, large_picture(size, 0), large_picture(size, 1))
+        seconds, stego = _timed(hider.hide, collage(size, 0), collage(size, 1))
         np.save(file, stego)
     else:
         seconds, _ = _timed(hider.reveal, np.load(file))

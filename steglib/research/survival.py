@@ -8,43 +8,39 @@ from tqdm import tqdm
 
 from steglib.channels import parity as correction
 from steglib.channels import residues as payload
-from steglib.images.damage import DAMAGES
-from steglib.research.photographs import large_picture
+from steglib.images import damage
+from steglib.research.photographs import collage
 
 
 def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.DataFrame:
-    """How much of a stego image may be destroyed, at random places, at each level of protection.
+    """How much of a stego image may be overwritten, at each level of protection.
 
     Args:
         size: height and width.
         base: of the residues, 2…16.
-        trials: all of which the secret must survive.
+        trials: how many random places; the data must survive at all of them.
 
     Returns:
-        A row for each level; for each kind of damage in `DAMAGES` the % of samples, to a tenth of
-        itself.
+        A row for each level; for each of `damage.KINDS` the % of samples, to a tenth of itself.
     """
-    cover, found = large_picture(size), {}
+    cover, found = collage(size), {}
     for level, name in enumerate(correction.LEVELS[1:], 1):
         data = np.random.default_rng(0).bytes(payload.capacity(cover.shape, base, level=level))
         stego = payload.embed(cover, data, base, level=level)
-        kinds = tqdm(DAMAGES.items(), name)
-        found[name] = {kind: _most_damage(stego, data, it, trials) for kind, it in kinds}
+        kinds = tqdm(damage.KINDS, name)
+        found[name] = {kind: 100 * _most_overwritten(stego, data, kind, trials) for kind in kinds}
     return pd.DataFrame(found).T
 
 
-def _most_damage(stego, data, places, trials):
+def _most_overwritten(stego, data, kind, trials):
     def dies(share):
-        return not all(survives(share, np.random.default_rng(seed)) for seed in range(trials))
+        return not all(survives(share, seed) for seed in range(trials))
 
-    def survives(share, rng):
-        damaged = stego.copy()
-        where = places(rng, stego.shape, round(share * stego.size))
-        damaged.reshape(-1)[where] = rng.integers(0, 256, len(where))
+    def survives(share, seed):
         try:
-            return payload.extract(damaged).data == data
+            return payload.extract(damage.overwrite(stego, share, kind, seed)).data == data
         except payload.PayloadError:
             return False
 
     shares = np.append(0, np.geomspace(0.0001, 0.5, 90))
-    return 100 * shares[bisect.bisect_left(shares, True, key=dies) - 1]
+    return shares[bisect.bisect_left(shares, True, key=dies) - 1]

@@ -1,12 +1,34 @@
 import numpy as np
 import pytest
+from PIL import Image
 
-from steglib.images.arrays import fit_to, scale_to
+from steglib.images.arrays import check_images, fit_to, scale_to, to_array
 
 RED = (200, 30, 60)
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
 STRIPES = np.zeros((64, 64, 3), np.uint8)
 STRIPES[:, ::2] = 255
+
+
+def test_images_are_one_or_a_batch():
+    assert np.array_equal(check_images(NOISE, "cover"), NOISE[None])
+    assert np.array_equal(check_images([NOISE, NOISE], "cover"), np.stack([NOISE, NOISE]))
+
+
+NO_IMAGES = (NOISE / 255, NOISE[..., 0], NOISE[..., :2], NOISE[:0], NOISE[None, None], [], None)
+
+
+@pytest.mark.parametrize("images", NO_IMAGES)
+def test_what_is_no_image_is_named(images):
+    with pytest.raises(ValueError, match=r"^cover must"):
+        check_images(images, "cover")
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_to_array_of_pictures_taller_than_a_strip(mode):
+    noise = np.random.default_rng(1).integers(0, 256, (600, 5, 3), np.uint8)
+    picture = Image.fromarray(noise).convert(mode)
+    assert np.array_equal(to_array(picture), np.asarray(picture.convert("RGB")))
 
 
 def assert_filtered(shrunk):

@@ -80,12 +80,16 @@ def test_any_folder_of_pictures(home, tmp_path):
 
 
 def test_a_folder_of_splits_has_those_only(home, tmp_path):
-    (tmp_path / "train" / "cats" / "images").mkdir(parents=True)
-    Image.new("RGB", (8, 8)).save(tmp_path / "train" / "cats" / "images" / "1.png")
+    folder = tmp_path / "train" / "cats" / "images"
+    folder.mkdir(parents=True)
+    for i in range(20):
+        Image.new("RGB", (8, 8)).save(folder / f"{i}.png")
     train = load_images(tmp_path, "train", size=8)
-    assert train.names == ("train/cats/images/1.png",) and train.class_name(0) == "cats"
+    assert len(train) == 20 and train.names[0] == "train/cats/images/0.png"
+    assert train.class_name(0) == "cats"
     with pytest.raises(FileNotFoundError, match="'val'"):
         load_images(tmp_path, "val")
+    assert load_images(tmp_path / "train" / "cats", size=8).class_name(0) == "unknown"
 
 
 def test_shrinking_filters_first(home, tmp_path):

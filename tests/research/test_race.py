@@ -2,9 +2,10 @@ import itertools
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
-from steglib import LSB, load_images
+from steglib import LSB, load_images, load_model
 from steglib.evaluation import metrics
 from steglib.research import race
 from steglib.research.race import Stopwatch, original_network, train_original
@@ -103,12 +104,21 @@ def test_the_stopwatch_scores_averaged_weights_where_there_are(clock, averaged):
     assert weights == pytest.approx(expected, abs=0.01)
 
 
-def test_the_original_learns(pairs, monkeypatch):
-    seconds = itertools.count(step=30)  # what each look at the clock finds: two batches a minute
-    monkeypatch.setattr(race, "perf_counter", lambda: next(seconds))
-    images = load_images("sample", "train").images[:, :16, :16]
-    watch = [images[:, :16, :16] for images in pairs]
-    record = train_original(images, [0.5, 10], watch, seed=0)
+@pytest.fixture
+def small(pairs, monkeypatch):
+    """Arguments of a training on small images; each of its looks at the clock is 30 s later."""
+
+    def arguments(minutes, side=16):
+        monkeypatch.setattr(race, "perf_counter", itertools.count(step=30).__next__)
+        train = load_images("sample", "train").images
+        images, *watch = (part[:, :side, :side] for part in (train, *pairs))
+        return images, minutes, watch
+
+    return arguments
+
+
+def test_the_original_learns(small):
+    record = train_original(*small(minutes=[0.5, 10]))
     assert record.columns.tolist() == ["minutes", "cover_psnr", "secret_psnr"]
     assert record["minutes"].tolist() == [0.5, 10]
     assert record["cover_psnr"].iloc[1] > record["cover_psnr"].iloc[0] + 1
@@ -116,18 +126,30 @@ def test_the_original_learns(pairs, monkeypatch):
 
 
 @pytest.mark.slow
-def test_learning_curves(pairs, monkeypatch):
-    seconds = itertools.count(step=30)
-    monkeypatch.setattr(race, "perf_counter", lambda: next(seconds))
-    monkeypatch.setattr(race, "UPDATES_A_MINUTE", {"classic": 2, "residue": 2})
-    monkeypatch.delitem(race.TRAININGS, "original")
-    images = load_images("sample", "train").images[:, :32, :32]
-    watch = [images[:, :32, :32] for images in pairs]
-    table = race.learning_curves(images, [4, 10], watch)
-    assert table["model"].tolist() == ["residue", "residue", "classic", "classic"]
-    assert table["minutes"].tolist() == [4, 10, 4, 10]
-    assert table["secret_psnr"][1] > table["secret_psnr"][0] + 1
-    assert (table["cover_psnr"] > [44, 44, 41, 41]).all()
+def test_residue_learns(small):
+    record = race.train_residue(*small(minutes=[0.5, 10], side=32))
+    assert record["minutes"].tolist() == [0.5, 10]
+    assert record["cover_psnr"].tolist() == pytest.approx([45.1, 45.1], abs=0.3)  # of base 5
+    assert record["secret_psnr"].iloc[1] > record["secret_psnr"].iloc[0] + 3
+
+
+@pytest.mark.slow
+def test_classic_begins_as_linear_hiding(small):
+    images, minutes, watch = small(minutes=[0.5, 1], side=32)
+    record = race.train_classic(images, minutes, watch)
+    assert record["minutes"].tolist() == minutes
+    linear = race.quality(load_model("linear", images=images), *watch)
+    assert record[list(linear)].iloc[0].to_dict() == pytest.approx(linear, abs=0.2)
+
+
+def test_learning_curves_are_of_all_trainings(monkeypatch):
+    def train(images, minutes, watch, seed):
+        return pd.DataFrame({"minutes": minutes, "secret_psnr": [images + watch + seed] * 2})
+
+    monkeypatch.setattr(race, "TRAININGS", {"b": train, "a": train})
+    curves = race.learning_curves(1, [3, 4], 10, seed=100)
+    assert curves["model"].tolist() == ["b", "b", "a", "a"]
+    assert curves["minutes"].tolist() == [3, 4, 3, 4] and (curves["secret_psnr"] == 111).all()
 
 
 def test_quality(pairs):

@@ -1,12 +1,14 @@
 import re
 from dataclasses import fields
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
 from steglib.__main__ import main
 from steglib.codec.learning import CodecRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.research import photographs, race, survival
 from steglib.training.run import load_config
 
 
@@ -19,6 +21,47 @@ def test_evaluate_prints_the_table(home, tmp_path, capsys):
     assert len(table) == 6 * 4
     mean = table[table["model"] == "classic"]["cover_psnr"].mean()
     assert f"{mean:.3f}" in printed and "LSB, 4 bits" in printed
+
+
+def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys):
+    (tmp_path / "val").symlink_to(tiny_imagenet / "val")
+    (tmp_path / "train").mkdir()
+    assert main(["evaluate", "lsb:3", "--data", str(tmp_path), "--pairs", "2"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.index("LSB, 3 bits") < printed.index("LSB, 1 bit")
+    assert "linear hiding" not in printed
+
+
+@pytest.mark.parametrize(
+    "option, module, function, asked",
+    [
+        ("--photographs", photographs, "score_photographs", ["residue, base 5", "classic"]),
+        ("--codecs", photographs, "full_size", [2, 3, 5]),
+        ("--damage", survival, "survived_damage", []),
+    ],
+)
+def test_benchmark_prints_another_table(monkeypatch, capsys, option, module, function, asked):
+    def measure(*arguments):
+        given.extend(getattr(x, "name", x) for argument in arguments for x in argument)
+        return pd.DataFrame({"measured": [1.2345]})
+
+    given = []
+    monkeypatch.setattr(module, function, measure)
+    assert main(["benchmark", option]) == 0
+    assert given == asked and capsys.readouterr().out.split() == ["measured", "0", "1.23"]
+
+
+def test_benchmark_learn_writes_a_table_and_a_plot(monkeypatch, tmp_path, capsys):
+    def learn(images, minutes, watch):
+        assert len(images) == 256 and len(watch[0]) == 48
+        return pd.DataFrame({"minutes": minutes, "model": "m", "cover_psnr": 30, "secret_psnr": 20})
+
+    monkeypatch.setattr(race, "learning_curves", learn)
+    assert main(["benchmark", "--learn", "10", "--csv", str(tmp_path / "a.csv")]) == 0
+    assert pd.read_csv(tmp_path / "a.csv")["minutes"].iloc[[0, -1]].tolist() == [0.5, 10]
+    plt.close("all")
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert "Keras" in capsys.readouterr().out
 
 
 OPTIONS = ["--images", "24", "--held-out", "8", "--epochs", "1", "--batch-size", "8"]

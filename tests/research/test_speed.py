@@ -1,3 +1,4 @@
+import itertools
 import re
 
 import keras
@@ -5,10 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from steglib import zoo
+from steglib.__main__ import main
 from steglib.hider import Hider
 from steglib.research import speed
-from steglib.research.speed import throughput_large
-from steglib.tool.commands import main
+from steglib.research.photographs import collage
 
 
 @pytest.fixture
@@ -19,9 +21,28 @@ def clock(monkeypatch):
     return now
 
 
+def test_a_new_trained_model_is_measured_too(monkeypatch, tmp_path):
+    monkeypatch.setattr(zoo, "MODELS", zoo.MODELS.copy())
+    toy = Hider()
+    zoo.register("toy", zoo.Entry("a toy", lambda weights: toy, weights=tmp_path / "toy.npz"))
+    assert speed.models() == ["residue", "classic", "toy", "original"]
+    assert speed.load("toy") is toy
+
+
+def test_a_large_picture_is_hidden_then_revealed(tmp_path, monkeypatch):
+    speed._measure("lsb", "hide", (64, 96), tmp_path)
+    stego = np.load(tmp_path / "lsb.npy")
+    wanted = zoo.load_model("lsb").hide(collage((64, 96), 0), collage((64, 96), 1))
+    assert np.array_equal(stego, wanted)
+    monkeypatch.setattr(speed, "perf_counter", itertools.count(step=3).__next__)
+    megapixels, gibibytes = speed._measure("lsb", "reveal", (64, 96), tmp_path)
+    assert megapixels == 64 * 96 / 1e6 / 3 and gibibytes > 0.05
+
+
+@pytest.mark.slow
 def test_large_pictures_are_measured_in_fresh_processes():
     fat = np.ones(2**30, np.uint8)
-    table = throughput_large(["classic"], size=(64, 96))
+    table = speed.throughput_large(["classic"], size=(64, 96))
     assert table.index.tolist() == [("classic", "hide"), ("classic", "reveal")]
     assert (table["megapixels"] > 0).all()
     assert table["gibibytes"].between(0.1, speed._peak_memory() / fat.size - 0.5).all()
@@ -29,7 +50,7 @@ def test_large_pictures_are_measured_in_fresh_processes():
 
 def test_benchmark_prints_a_row_for_each_model(capsys, monkeypatch):
     large = pd.DataFrame({"megapixels": [1.234]}, [("classic", "hide")])
-    monkeypatch.setattr(speed, "throughput_large", lambda: large)
+    monkeypatch.setattr(speed, "throughput_large", lambda names: large)
     assert main(["benchmark", "--images", "2", "--large"]) == 0
     printed = capsys.readouterr().out
     assert speed.machine() in printed and keras.__version__ in printed

@@ -1,0 +1,87 @@
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from steglib.evaluation import metrics, pictures
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    yield
+    plt.close("all")
+
+
+@pytest.fixture
+def four(pairs):
+    """Covers, secrets, stego images a little brighter, revealed ones a little darker."""
+    covers, secrets = (np.clip(images[:3], 10, 240) for images in pairs)
+    return covers, secrets, covers + np.uint8(1), secrets - np.uint8(3)
+
+
+def shown(figure):
+    return [np.asarray(axis.images[0].get_array()) for axis in figure.axes if axis.images]
+
+
+def titles(figure):
+    return [axis.get_title() for axis in figure.axes]
+
+
+def test_magnified():
+    a = np.array([[100, 100, 100, 0]], np.uint8)
+    b = np.array([[100, 99, 103, 255]], np.uint8)
+    assert pictures.magnified(a, b, 10).tolist() == [[128, 138, 98, 0]]  # 127.5 to the even one
+
+
+def test_show_images(pairs):
+    images = pairs[0][:5]
+    figure = pictures.show_images(images, list("abcde"), columns=3)
+    assert len(figure.axes) == 6 and titles(figure) == [*"abcde", ""]
+    assert np.array_equal(shown(figure), images)
+    assert len(pictures.show_images(images).axes) == 5
+
+
+def test_show_pairs(four):
+    covers, secrets, stegos, revealed = four
+    figure = pictures.show_pairs(*four, magnify=20)
+    rows = np.stack(shown(figure)).reshape(3, 6, *covers.shape[1:])
+    for column, images in ((0, covers), (1, stegos), (3, secrets), (4, revealed)):
+        assert np.array_equal(rows[:, column], images)
+    assert (rows[:, 2] == 148).all() and (rows[:, 5] == 68).all()
+    assert titles(figure)[:3] == ["cover", "stego", "difference ×20"]
+
+
+def test_show_pair_gives_each_psnr_to_its_picture(four):
+    cover, secret, stego, revealed = (images[0] for images in four)
+    figure = pictures.show_pair(cover, secret, stego, revealed)
+    assert np.array_equal(shown(figure), [cover, secret, stego, revealed])
+    assert titles(figure) == ["cover", "secret", "stego\n48.1 dB", "revealed\n38.6 dB"]
+
+
+def test_show_hiding_of_two_sizes(four):
+    cover, _, stego, _ = (images[0] for images in four)
+    secret = np.zeros((20, 2500, 3), np.uint8)
+    figure = pictures.show_hiding(cover, secret, stego, secret, magnify=30)
+    images = shown(figure)
+    assert np.array_equal(images[:2], [cover, stego]) and (images[2] == 158).all()
+    assert all(image.shape == (7, 834, 3) for image in images[3:])  # every third pixel
+    psnr = metrics.psnr(cover[None], stego[None])[0]
+    assert titles(figure)[1::3] == [f"stego, PSNR {psnr:.1f} dB", "revealed, exact"]
+
+
+def test_show_components():
+    basis = np.eye(12)[:, ::-1] * -3
+    first, last = shown(pictures.show_components(basis, 2, count=2))
+    assert first[1, 1, 2] == 0 and last[1, 1, 1] == 0
+    assert np.sum(first != 128) == np.sum(last != 128) == 1
+
+
+def test_figures_are_saved_without_a_trace_of_when(home):
+    pictures.use_style()
+    contents = []
+    for _ in range(2):
+        path = pictures.save_figure(pictures.show_images(np.zeros((1, 8, 8, 3), np.uint8)), "9_a")
+        contents.append(path.read_bytes())
+    assert path == home / "figures" / "9_a.png" and contents[0] == contents[1]
+    with Image.open(path) as picture:
+        assert picture.width > 50 and "Software" not in picture.info
