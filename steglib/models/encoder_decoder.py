@@ -95,14 +95,14 @@ def join(encoder, decoder) -> keras.Model:
     return keras.Model([cover, secret], both, name="joined")
 
 
-def split(model) -> tuple[keras.Model, keras.Model]:
+def take_apart(model) -> tuple[keras.Model, keras.Model]:
     """The encoder and the decoder of a joined model."""
     return model.get_layer("encoder"), model.get_layer("decoder")
 
 
 def save(model, path: str | Path) -> None:
     """Saves a joined model as a `.keras` file that older versions of Keras load too."""
-    for network in split(model):
+    for network in take_apart(model):
         forget_initializers(network)
     model.save(path)
 
@@ -110,7 +110,7 @@ def save(model, path: str | Path) -> None:
 def load(path: str | Path, name: str) -> EncoderDecoder:
     """The hider of that name, in a file that `save` wrote."""
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return EncoderDecoder(*split(model), name)
+    return EncoderDecoder(*take_apart(model), name)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from steglib.hider import Hider
 from steglib.images.pairs import PairBatches
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.coded import CodedHider
-from steglib.models.encoder_decoder import EncoderDecoder, join, split
+from steglib.models.encoder_decoder import EncoderDecoder, join, take_apart
 from steglib.training.run import fit
 
 UPDATES_A_MINUTE = {"classic": 250, "residue": 220}  # on 2 cores: their rates fall accordingly
@@ -118,7 +118,7 @@ def train_classic(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
     config = ClassicConfig(batch_size=32, learning_rate=2e-3, ema=0.999, epochs=10**6, seed=seed)
 
     def score():
-        return quality(EncoderDecoder(*split(stopwatch.model), "classic"), *watch)
+        return quality(EncoderDecoder(*take_apart(stopwatch.model), "classic"), *watch)
 
     stopwatch = Stopwatch(minutes, score)
     updates = round(UPDATES_A_MINUTE["classic"] * max(minutes))

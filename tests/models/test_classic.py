@@ -108,6 +108,7 @@ def test_the_exported_model_is_what_was_scored(home):
     assert {"val_cover_psnr", "val_secret_psnr", "val_reveal_mse"} <= set(load_history(run))
 
 
+@pytest.mark.slow
 def test_beta_decides_what_training_improves(home):
     fast = {"images": 72, "epochs": 8, "learning_rate": 5e-3, "width": 32, "ema": 0.9}
 

@@ -1,3 +1,5 @@
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -49,6 +51,11 @@ def test_only_the_last_checkpoint_remains_and_is_whole(tmp_path, model, monkeypa
         path.write_text("half")
         raise KeyboardInterrupt
 
+    # A run that goes on begins with the epoch of its checkpoint, and writes that again.
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "copy", lambda source, target: fail(target))
+        checkpoint.on_epoch_begin(2)
+    assert best_then(last).read_text() == "best of 2"
     monkeypatch.setattr(model, "save_weights", fail)
     with pytest.raises(KeyboardInterrupt):
         checkpoint.on_epoch_begin(3)
