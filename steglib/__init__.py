@@ -11,12 +11,12 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submodules={"zoo"},
     submod_attrs={
-        "channels.residues": ["PayloadError"],
+        "channels.frame": ["PayloadError"],
         "evaluation.scores": ["evaluate", "hide_and_reveal", "summarise"],
         "hider": ["Hider"],
         "images.datasets": ["ImageSet", "load_images"],
         "images.pairs": ["load_pairs"],
-        "models.baselines": ["LSB", "Codec"],
+        "models.baselines": ["LSB", "PictureFile"],
         "zoo": ["load_model"],
     },
 )

@@ -48,12 +48,13 @@ class Entry:
 
 
 def _residue(weights, **options):
+    from steglib.channels.residues import ResidueChannel
     from steglib.codec.codec import Codec, reading
-    from steglib.models.coded import ResidueHider
+    from steglib.models.coded import CodedHider
 
     with reading(weights):
         codec = Codec.load(weights)
-    return ResidueHider(codec, name=_label(weights), **options)
+    return CodedHider(codec, ResidueChannel(**options), _label(weights))
 
 
 def _networks(weights):
@@ -83,10 +84,12 @@ def _lsb(bits=4):
     return LSB(bits)
 
 
-def _picture_file(format, base=5):
-    from steglib.models.baselines import Codec
+def _picture_file(format, **options):
+    from steglib.channels.residues import ResidueChannel
+    from steglib.models.baselines import PictureFile
+    from steglib.models.coded import CodedHider
 
-    return Codec(format, base)
+    return CodedHider(PictureFile(format), ResidueChannel(**options))
 
 
 MODELS: dict[str, Entry] = {

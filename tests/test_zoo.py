@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from steglib import load_images, load_model, zoo
-from steglib.channels.residues import PayloadError
+from steglib.channels.frame import Layout, PayloadError
 from steglib.hider import Hider
 from steglib.zoo import MODELS, WEIGHTS, Entry, load_card, load_spec, parse, register
 
@@ -58,9 +58,9 @@ def test_options_that_a_model_does_not_take(name, options, message):
 def test_options_reach_the_hider():
     assert load_model().name == load_model("residue").name == "residue, base 5"
     assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
-    assert load_model("residue").key is None and load_model("residue").level == 0
+    assert load_model("residue").key is None and load_model("residue").channel.layout.level == 0
     hider = load_model("residue", base=3, key=b"key", level=2)
-    assert (hider.base, hider.key, hider.level) == (3, b"key", 2)
+    assert hider.key == b"key" and hider.channel.layout == Layout(3, True, 2)
     assert load_model("residue", base=None, key=None, level=None).name == "residue, base 5"
     assert load_model("lsb", bits=1).name == "LSB, 1 bit"
     assert load_model("avif", base=3).name == "AVIF, base 3"
@@ -72,8 +72,9 @@ def test_specs():
     assert parse("classic") == ("classic", {})
     path = str(WEIGHTS / "residue.npz")
     assert parse(f"{path}:3") == (path, {"base": 3}) and parse(path) == (path, {})
-    assert load_spec("residue:3", level=2, key=None).level == 2
-    assert load_spec("residue:3", base=None).base == 3 and load_spec("residue:3", base=4).base == 4
+    assert load_spec("residue:3", level=2, key=None).channel.layout.level == 2
+    assert load_spec("residue:3", base=None).name == "residue, base 3"
+    assert load_spec("residue:3", base=4).name == "residue, base 4"
     with pytest.raises(ValueError, match="classic has no setting: leave out the :3"):
         parse("classic:3")
 

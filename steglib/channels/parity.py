@@ -16,10 +16,9 @@ from steglib.progress import bar
 
 LEVELS = ("none", "low", "medium", "high")
 PARITY = 0, 1 / 8, 1 / 4, 1 / 2  # of all bytes; half as many wrong ones can be corrected
-LONGEST = 255  # bytes in a code word
-APART = 16  # columns; more than the bytes that one sample's digit can change
-HEAD = 255  # bytes of a protected head,
+WORD = 255  # bytes in a code word, at most; a protected head is one,
 HEAD_DATA = 45  # of which so many are its content
+APART = 16  # columns; more than the bytes that one sample's digit can change
 
 
 def grid(room: int, level: int) -> tuple[int, int, int]:
@@ -27,7 +26,7 @@ def grid(room: int, level: int) -> tuple[int, int, int]:
 
     All 0 where there is no room for one byte of data and its parity.
     """
-    words = APART * -(-room // (LONGEST * APART))
+    words = APART * -(-room // (WORD * APART))
     rows = room // words if words else 0
     parity = max(2, 2 * int(rows * PARITY[level] / 2))
     return (words, rows - parity, parity) if rows > parity else (0, 0, 0)
@@ -61,14 +60,16 @@ def correct(protected: bytes, room: int, level: int) -> bytes:
 
 
 def protect_head(head: bytes) -> bytes:
-    """`HEAD` bytes, of which (HEAD − HEAD_DATA) / 2 = 105 may change."""
-    return bytes(RSCodec(HEAD - HEAD_DATA).encode(head.ljust(HEAD_DATA, b"\0")))
+    """`WORD` bytes, of which (WORD − HEAD_DATA) / 2 = 105 may change."""
+    return bytes(RSCodec(WORD - HEAD_DATA).encode(head.ljust(HEAD_DATA, b"\0")))
 
 
 def correct_head(head: bytes) -> bytes | None:
     """The first `HEAD_DATA` bytes, corrected; None if these were never protected."""
+    if len(head) < WORD:
+        return None
     try:
-        found = bytes(RSCodec(HEAD - HEAD_DATA).decode(head)[0])
+        found = bytes(RSCodec(WORD - HEAD_DATA).decode(head)[0])
     except ReedSolomonError:
         return None
     return found if any(found) else None  # zeros, a black image's, are a code word, too

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 SALT, NONCE, TAG = 16, 12, 16  # bytes
-HEAD = SALT + 1 + NONCE
+DRAWN = SALT + 1 + NONCE
 COST = 2**17  # scrypt's N; with r = 8…11 and p = 1, that is 0.4 s or more and 128 MiB or more
 
 
@@ -29,7 +29,7 @@ class Seal:
 
     Args:
         password: what only sender and receiver know.
-        head: what the sender drew, `HEAD` random bytes: salt; one whose two lowest bits are
+        head: what the sender drew, `DRAWN` random bytes: salt; one whose two lowest bits are
             scrypt's r − 8; nonce. One good value of r would tell a seal from other noise: so
             there are four.
 
@@ -50,7 +50,7 @@ class Seal:
     @classmethod
     def fresh(cls, password: bytes) -> "Seal":
         """A seal with a new salt and nonce."""
-        return cls(password, os.urandom(HEAD))
+        return cls(password, os.urandom(DRAWN))
 
     def mask(self, data: bytes) -> bytes:
         """`data` with the next bytes of the key stream, by exclusive or; its own inverse."""

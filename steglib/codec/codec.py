@@ -18,6 +18,7 @@ import numpy as np
 from constriction import stream
 from threadpoolctl import threadpool_limits
 
+from steglib.channels.frame import Kind, PayloadError
 from steglib.codec.contexts import SCALES, STARTS, Exact, exact_layers, walk
 from steglib.progress import bar, without_chatter
 
@@ -112,6 +113,9 @@ class Codec:
             do without.
     """
 
+    kind = Kind.LEARNED
+    min_side = BLOCK
+
     def __init__(self, basis, weights, counts, restorer=None):
         self.basis, self.weights, self.counts, self._restorer = basis, weights, counts, restorer
         self.network = exact_layers(weights)
@@ -198,8 +202,15 @@ class Codec:
             codes: from `encode`, of pictures of one size.
 
         Raises:
-            ValueError, AssertionError: other bytes, where that is seen at all.
+            PayloadError: other bytes, where that is seen at all.
         """
+        _ = self.restorer  # is loaded here: its errors are its file's
+        try:
+            return self._decode(codes, height, width)
+        except (ValueError, AssertionError) as error:  # the range decoder raises the latter
+            raise PayloadError(f"No such codec wrote the image's data: {error}") from error
+
+    def _decode(self, codes, height, width):
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
         tiles = list(_tiles(height, width))
         with threadpool_limits(1, "blas"), ThreadPoolExecutor(1) as restoring:

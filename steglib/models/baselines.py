@@ -1,11 +1,12 @@
-"""Simple hiders to compare with."""
+"""What to compare with: a hider of low bits, and picture files as codecs."""
 
+import bisect
 import io
 
 import numpy as np
 from PIL import Image
 
-from steglib.channels import residues as payload
+from steglib.channels.frame import Kind, PayloadError
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 
@@ -35,8 +36,8 @@ class LSB(Hider):
         return (hidden << (8 - self.bits)) + np.uint8(2 ** (7 - self.bits))
 
 
-# For each format, what `Image.save` gets: lists of options from the coarsest to the finest. They
-# are those that leave the least error, which is why JPEG gets flat quantisation tables, too.
+# For each format, what `Image.save` gets: lists of options from the coarsest to the finest, chosen
+# to leave the least error, which is why JPEG also gets flat quantisation tables.
 _OPTIONS = {
     "jpeg": [
         [{"optimize": True, "subsampling": s, "progressive": p} | tables for tables in steps]
@@ -71,73 +72,80 @@ _OPTIONS = {
 _TITLES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jpeg2000": "JPEG 2000"}
 
 
-class Codec(Hider):
-    """Hides the secret as a picture file, in residues: see `payload`.
+class PictureFile:
+    """A codec: photos as files of a picture format.
 
-    Of the files that fit, it takes the one with the least error that a search over Pillow's
-    settings finds. Reveals what any of these formats hides, in any base.
+    Of the files that are short enough, it takes the one with the least error that a search over
+    Pillow's settings finds.
 
     Args:
         format: "jpeg", "webp", "avif" or "jpeg2000".
-        base: 2…16, how many values a digit has. A larger one hides more and changes more.
 
     Raises:
-        ValueError: another format or base. From `hide`, a secret that does not fit even at the
-            lowest quality; from `reveal`, a `payload.PayloadError` for an image without a picture.
+        ValueError: another format.
     """
 
     min_side = 4  # JPEG 2000 with three resolutions needs it
 
-    def __init__(self, format: str, base: int):
+    def __init__(self, format: str):
         if format not in _OPTIONS:
             raise ValueError(f"format must be one of {', '.join(_OPTIONS)}, not {format!r}.")
-        payload.expected_psnr(base)  # checks it
-        self.format, self.base = format, base
-        self.name = f"{_TITLES[format]}, base {base}"
+        self.kind, self.name = Kind[format.upper()], _TITLES[format]
+        self._options = _OPTIONS[format]
 
-    def _hide(self, covers, secrets):
-        return np.stack([self._hide_one(*pair) for pair in zip(covers, secrets, strict=True)])
+    def encode(self, pictures, size: int) -> list[bytes]:
+        """Each picture as a file of at most `size` bytes.
 
-    def _hide_one(self, cover, secret):
-        codec = payload.Format[self.format.upper()]
-        data = self._encode(secret, codec, payload.capacity(cover.shape, self.base))
-        return payload.embed(cover, data, self.base, codec)
+        Args:
+            pictures: uint8 [n, h, w, 3].
 
-    def _encode(self, secret, codec, room):
+        Raises:
+            ValueError: a picture takes more even at the lowest quality.
+        """
+        return [self._encode_one(picture, size) for picture in pictures]
+
+    def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
+        """The pictures, uint8 [n, height, width, 3].
+
+        Raises:
+            PayloadError: other bytes than `encode` gives for pictures of this size.
+        """
+        return np.stack([self._decode_one(code, (width, height)) for code in codes])
+
+    def fits(self, picture, size: int) -> bool:
+        """Whether a picture uint8 [h, w, 3] has a file of at most `size` bytes."""
+        return any(len(self._save(picture, options[0])) <= size for options in self._options)
+
+    def _encode_one(self, picture, size):
         files = []
-        for options in _OPTIONS[self.format]:
-            low, high = 0, len(options)
-            while low < high:
-                middle = (low + high) // 2
-                files.append(_save(secret, codec, options[middle]))
-                low, high = (low, middle) if len(files[-1]) > room else (middle + 1, high)
+
+        def length(options):
+            files.append(self._save(picture, options))
+            return len(files[-1])
+
+        for options in self._options:
+            bisect.bisect(options, size, key=length)
         # A finer setting can take fewer bytes and still err more: look at all that were tried.
-        fitting = [data for data in files if len(data) <= room]
+        fitting = [file for file in files if len(file) <= size]
         if not fitting:
             raise ValueError(
-                f"{self.name}: a cover of this size carries {room} bytes, and the secret takes "
-                f"{min(map(len, files))} at the lowest quality."
+                f"{self.name}: a picture of {picture.shape[1]}×{picture.shape[0]} pixels does not "
+                f"fit {size} bytes: it takes {min(map(len, files))} at the lowest quality."
             )
-        return min(fitting, key=lambda data: metrics.mse(secret[None], _open(data, codec)[None])[0])
+        shape = picture.shape[1::-1]
+        errors = [metrics.mse(picture[None], self._decode_one(f, shape)[None])[0] for f in fitting]
+        return fitting[np.argmin(errors)]
 
-    def _reveal(self, stegos):
-        return np.stack([self._reveal_one(stego) for stego in stegos])
+    def _save(self, picture, options):
+        file = io.BytesIO()
+        Image.fromarray(picture).save(file, self.kind.name, **options)
+        return file.getvalue()
 
-    def _reveal_one(self, stego):
-        found = payload.extract(stego)
-        if found.codec in (payload.RAW, payload.LEARNED) or found.size != stego.shape[:2]:
-            raise payload.PayloadError(
-                f"The image hides no picture file of its own size, but {found.codec.name} data of "
-                f"a secret of {found.size[1]}×{found.size[0]} pixels."
-            )
-        return _open(found.data, found.codec)
-
-
-def _save(image, codec, options):
-    file = io.BytesIO()
-    Image.fromarray(image).save(file, codec.name, **options)
-    return file.getvalue()
-
-
-def _open(data, codec):
-    return np.asarray(Image.open(io.BytesIO(data), formats=[codec.name]).convert("RGB"))
+    def _decode_one(self, code, size):
+        try:
+            with Image.open(io.BytesIO(code), formats=[self.kind.name]) as picture:
+                if picture.size == size:  # else it may be huge
+                    return np.asarray(picture.convert("RGB"))
+        except Exception as error:  # of any kind, as Pillow's decoders have it
+            raise PayloadError(f"The image hides a damaged {self.name} file.") from error
+        raise PayloadError(f"The image hides no {self.name} file of the secret's size.")

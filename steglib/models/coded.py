@@ -1,66 +1,50 @@
-"""The residue model: the secret as the learned codec's bytes, these as residues of the cover."""
+"""Digital hiding: a codec makes bytes of the secret, a channel writes them into the cover."""
 
 import numpy as np
 
-from steglib.channels import residues as payload
-from steglib.codec.codec import Codec
+from steglib.channels.frame import MAX_SIDE, Payload, PayloadError, check_size
 from steglib.hider import Hider
-from steglib.images import arrays
+from steglib.images.arrays import scale_to
 
 LEAST_BITS = 1.0  # for a pixel; with fewer, a picture scaled down and up again looks better
 
 
-class ResidueHider(Hider):
-    """Hides what a learned codec makes of the secret in the residues of the cover's samples.
+class CodedHider(Hider):
+    """Hides what a codec makes of the secret in what a channel makes of the cover.
 
-    Cover and secret may differ in size. Any base is revealed: the image says which.
+    Cover and secret may differ in size. From `hide`, a ValueError for a cover too small for the
+    secret; from `reveal`, one for images whose secrets differ in size, and a `PayloadError` for an
+    image that hides nothing of this codec, or not with this key.
 
     Args:
-        codec: a `codec.Codec`.
-        base: 2…16, how many values a digit has. A larger one hides more and changes more.
-        name: what tables call it; the base is added.
-        key: a password that seals what is hidden, bytes; None for none.
-        level: of error correction, 0…3 (`correction.LEVELS`). Any level is revealed.
-
-    Raises:
-        ValueError: another base or level. From `hide`, a cover too small for the secret; from
-            `reveal`, images whose secrets differ in size, or a `payload.PayloadError` for one
-            that hides nothing of this kind, or not with this key.
+        codec: photos as at most so many bytes: a `codec.Codec` or a `baselines.PictureFile`. Has
+            `encode(pictures, size)`, `decode(codes, height, width)`, `fits(picture, size)`, `kind`
+            and `min_side`.
+        channel: bytes in an image: a `ResidueChannel`. Has `capacity(shape)`, `write(cover, data,
+            kind, size)`, `read(stego)`, `key` and `name`.
+        name: what tables call it, the codec's name by default; the channel's is added.
     """
 
-    min_side = 8
-    same_size = False
     detects = True
+    same_size = False
 
-    def __init__(
-        self,
-        codec: Codec,
-        base: int = 5,
-        name: str = "residue",
-        key: bytes | None = None,
-        level: int = 0,
-    ):
-        payload.capacity((0, 0), base, level=level)  # checks them
-        self.codec, self.base, self.name = codec, base, f"{name}, base {base}"
-        self.key, self.level = key, level
-
-    def capacity(self, shape) -> int:
-        """How many bytes a cover of `shape` (h, w, 3) carries."""
-        return payload.capacity(shape, self.base, self.key is not None, self.level)
+    def __init__(self, codec, channel, name: str | None = None):
+        self.codec, self.channel, self.key = codec, channel, channel.key
+        self.name, self.min_side = f"{name or codec.name}, {channel.name}", codec.min_side
 
     def fit_secret(self, secret, cover) -> np.ndarray:
         """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
-        room = self.capacity(np.shape(cover))
+        room = self.channel.capacity(np.shape(cover))
         pixels = int(8 * room / LEAST_BITS)
-        fitted = arrays.scale_to(secret, pixels, payload.LONGEST)
+        fitted = scale_to(secret, pixels, MAX_SIDE)
         while not self.codec.fits(fitted, room) and pixels > self.min_side**2:
             pixels //= 2
-            fitted = arrays.scale_to(secret, pixels, payload.LONGEST)
+            fitted = scale_to(secret, pixels, MAX_SIDE)
         return fitted
 
     def remarks(self, cover, secret) -> list[str]:
-        """How many bits the payload has for each pixel."""
-        room = self.capacity(np.shape(cover))
+        """How large the payload is, for these two images."""
+        room = self.channel.capacity(np.shape(cover))
         of_cover, of_secret = (24 * room / np.size(image) for image in (cover, secret))
         return [
             f"The payload, {room / 1000:.0f} kB, is {of_cover:.1f} bits for each pixel of the "
@@ -68,38 +52,32 @@ class ResidueHider(Hider):
         ]
 
     def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
-        """Also says where error correction had to mend something."""
-        found = self.extract(stego)
-        del stego  # a huge one's memory is needed now
-        (secret,) = self.decode([found])
-        return secret, ["damaged, but corrected"] if found.corrected else []
+        """As `Hider.reveal_remarked`; while it decodes, it does not hold on to a huge `stego`."""
+        payload = self.read(stego)
+        del stego
+        return self.decode([payload])[0], ["damaged, but corrected"] * payload.corrected
 
-    def _hide(self, covers, secrets):
-        payload.check_size(*secrets.shape[1:3])
-        room = self.capacity(covers.shape[1:])
-        codes = self.codec.encode(secrets, room)
-        options = {"base": self.base, "codec": payload.LEARNED, "size": secrets.shape[1:3]}
-        options |= {"key": self.key, "level": self.level}
-        stegos = [payload.embed(*pair, **options) for pair in zip(covers, codes, strict=True)]
-        return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
-
-    def extract(self, stego) -> payload.Payload:
+    def read(self, stego) -> Payload:
         """The bytes in a stego image uint8 [h, w, 3]. Raises as `reveal`."""
-        found = payload.extract(stego, self.key)
-        if found.codec != payload.LEARNED:
-            raise payload.PayloadError(f"The image hides {found.codec.name} data.")
-        return found
+        payload = self.channel.read(stego)
+        if payload.kind != self.codec.kind:
+            raise PayloadError(f"The image hides {payload.kind.name} data.")
+        return payload
 
-    def _reveal(self, stegos):
-        return self.decode([self.extract(stego) for stego in stegos])
-
-    def decode(self, found: list[payload.Payload]) -> np.ndarray:
-        """The secrets, uint8 [n, h, w, 3], of what `extract` gave. Raises as `reveal`."""
-        sizes = {one.size for one in found}
+    def decode(self, payloads: list[Payload]) -> np.ndarray:
+        """The secrets, uint8 [n, h, w, 3], of what `read` gave. Raises as `reveal`."""
+        sizes = {payload.size for payload in payloads}
         if len(sizes) > 1:
             raise ValueError(f"The images hide secrets of several sizes: {sorted(sizes)}.")
-        _ = self.codec.restorer  # is loaded here: its errors are its file's
-        try:
-            return self.codec.decode([one.data for one in found], *sizes.pop())
-        except (ValueError, AssertionError) as error:  # the range coder raises the latter
-            raise payload.PayloadError("No such codec wrote the image's data.") from error
+        return self.codec.decode([payload.data for payload in payloads], *sizes.pop())
+
+    def _hide(self, covers, secrets):
+        size = secrets.shape[1:3]
+        check_size(*size)
+        codes = self.codec.encode(secrets, self.channel.capacity(covers.shape[1:]))
+        pairs = zip(covers, codes, strict=True)
+        stegos = [self.channel.write(cover, code, self.codec.kind, size) for cover, code in pairs]
+        return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]  # not twice a huge one
+
+    def _reveal(self, stegos):
+        return self.decode([self.read(stego) for stego in stegos])

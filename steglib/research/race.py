@@ -11,12 +11,13 @@ import numpy as np
 import pandas as pd
 from keras import layers, ops
 
+from steglib.channels.residues import ResidueChannel
 from steglib.codec.learning import ContextConfig, ContextRecipe
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images.pairs import PairBatches
 from steglib.models.classic import ClassicConfig, ClassicRecipe
-from steglib.models.coded import ResidueHider
+from steglib.models.coded import CodedHider
 from steglib.models.encoder_decoder import EncoderDecoder, join, take_apart
 from steglib.training.run import fit
 
@@ -131,7 +132,8 @@ def train_residue(images, minutes, watch, base: int = 5, seed: int = 0) -> pd.Da
     recipe = ContextRecipe(ContextConfig(epochs=1, updates=updates, seed=seed), images)
 
     def score():
-        return quality(ResidueHider(recipe.coded(stopwatch.model), base), *watch)
+        hider = CodedHider(recipe.coded(stopwatch.model), ResidueChannel(base), "residue")
+        return quality(hider, *watch)
 
     stopwatch = Stopwatch(minutes, score)
     fit(recipe, callbacks=[stopwatch])

@@ -7,7 +7,8 @@ import pandas as pd
 from tqdm import tqdm
 
 from steglib.channels import parity as correction
-from steglib.channels import residues as payload
+from steglib.channels.frame import PayloadError
+from steglib.channels.residues import ResidueChannel
 from steglib.images import damage
 from steglib.research.photographs import collage
 
@@ -25,8 +26,9 @@ def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.Data
     """
     cover, found = collage(size), {}
     for level, name in enumerate(correction.LEVELS[1:], 1):
-        data = np.random.default_rng(0).bytes(payload.capacity(cover.shape, base, level=level))
-        stego = payload.embed(cover, data, base, level=level)
+        channel = ResidueChannel(base, level=level)
+        data = np.random.default_rng(0).bytes(channel.capacity(cover.shape))
+        stego = channel.write(cover, data)
         kinds = tqdm(damage.KINDS, name)
         found[name] = {kind: 100 * _most_overwritten(stego, data, kind, trials) for kind in kinds}
     return pd.DataFrame(found).T
@@ -38,8 +40,8 @@ def _most_overwritten(stego, data, kind, trials):
 
     def survives(share, seed):
         try:
-            return payload.extract(damage.overwrite(stego, share, kind, seed)).data == data
-        except payload.PayloadError:
+            return ResidueChannel().read(damage.overwrite(stego, share, kind, seed)).data == data
+        except PayloadError:
             return False
 
     shares = np.append(0, np.geomspace(0.0001, 0.5, 90))

@@ -11,7 +11,7 @@ from pathlib import Path
 from steglib import zoo
 from steglib.channels import parity as correction
 from steglib.channels import seal as sealing
-from steglib.channels.residues import PayloadError
+from steglib.channels.frame import PayloadError
 from steglib.tool import jobs
 
 HIDE = """Hide one picture in another, or in each of several.

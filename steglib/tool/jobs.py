@@ -9,8 +9,8 @@ import numpy as np
 
 from steglib import progress, workers, zoo
 from steglib.channels import parity as correction
-from steglib.channels import residues as payload
-from steglib.channels.residues import PayloadError
+from steglib.channels.frame import PayloadError
+from steglib.channels.residues import ResidueChannel, expected_psnr
 from steglib.codec import codec
 from steglib.evaluation import metrics
 from steglib.hider import Hider
@@ -106,15 +106,15 @@ def describe(path: Path, key: bytes | None = None) -> list[str]:
 
 def _describe_payload(image, key):
     try:
-        found = payload.extract(image, key)
+        found = ResidueChannel(key=key).read(image)
     except PayloadError as error:
         return [f"  {error}"]
-    height, width = found.size
-    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", f"base {found.base}"]
-    facts += ["with a key" if found.sealed else "without a key"]
-    facts += [f"protection {correction.LEVELS[found.level]}"]
+    (height, width), layout = found.size, found.layout
+    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", f"base {layout.base}"]
+    facts += ["with a key" if layout.sealed else "without a key"]
+    facts += [f"protection {correction.LEVELS[layout.level]}"]
     facts += ["damaged, but corrected"] * found.corrected
-    return [f"  It hides a picture ({found.codec.name.lower()}): {', '.join(facts)}"]
+    return [f"  It hides a picture ({found.kind.name.lower()}): {', '.join(facts)}"]
 
 
 def _describe_room(image, key):
@@ -127,10 +127,10 @@ def _describe_room(image, key):
     ]
     for name, scores in zoo.load_card("residue")["scores"].items():
         base = int(name.split()[-1])
-        room = payload.capacity(image.shape, base, key is not None)
+        room = ResidueChannel(base, key).capacity(image.shape)
         table.append(
             f"    {base:4} {room:11,} {8 * room * 3 / image.size:14.2f} "
-            f"{payload.expected_psnr(base, image):9.1f} dB {scores['secret_psnr']:10.1f} dB"
+            f"{expected_psnr(base, image):9.1f} dB {scores['secret_psnr']:10.1f} dB"
         )
     note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
     return [*table, note]

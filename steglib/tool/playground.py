@@ -13,11 +13,12 @@ import skimage
 from PIL import Image
 
 from steglib.channels import seal as sealing
+from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import pictures
 from steglib.hider import Hider
 from steglib.images import arrays, photos
 from steglib.images.photos import Photo, PhotoError
-from steglib.models.coded import ResidueHider
+from steglib.models.coded import CodedHider
 from steglib.zoo import load_model
 
 SAMPLES = ("coffee", "astronaut", "chelsea", "rocket")  # inside scikit-image: no network
@@ -40,9 +41,9 @@ load_once = functools.cache(load_model)
 def load(model: str, base: int = 5, password: str = "") -> Hider:
     """The hider that the page asks for: only the residue model hears of base and password."""
     hider = load_once(model)
-    if not isinstance(hider, ResidueHider):
+    if not hider.detects:
         return hider
-    return ResidueHider(hider.codec, base, key=sealing.password(password) or None)
+    return CodedHider(hider.codec, ResidueChannel(base, sealing.password(password) or None), model)
 
 
 def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
@@ -64,14 +65,8 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     if fitted.shape != secret.image.shape:
         way = "scaled and cropped" if hider.same_size else "scaled"
         said.append(f"The secret was {way} to {_size(fitted)}.")
-    if isinstance(hider, ResidueHider):
-        room = hider.capacity(cover.image.shape)
-        of_cover, of_secret = (24 * room / image.size for image in (cover.image, fitted))
-        said.append(
-            f"The payload, {room / 1000:.0f} kB, is {of_cover:.1f} bits for each pixel of the "
-            f"cover and {of_secret:.1f} for each of the secret."
-        )
-    if getattr(hider, "key", None) is None:
+    said += hider.remarks(cover.image, fitted)
+    if hider.key is None:
         said.append("There is no password: anyone who has steglib can reveal the secret.")
     return (cover.image, fitted, stego, revealed), said
 

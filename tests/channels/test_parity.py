@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from reedsolo import RSCodec
 
 from steglib.channels.parity import (
-    HEAD,
     HEAD_DATA,
+    WORD,
     correct,
     correct_head,
     grid,
@@ -145,10 +145,10 @@ def test_a_protected_head():
     for length in (0, 16, HEAD_DATA):
         head = draw(length, length)
         protected = protect_head(head)
-        assert len(protected) == HEAD
+        assert len(protected) == WORD
         assert protected[:HEAD_DATA] == head.ljust(HEAD_DATA, b"\0")
         for seed in range(3):
-            order = np.random.default_rng(seed).permutation(HEAD)
+            order = np.random.default_rng(seed).permutation(WORD)
             if length:
                 mended = correct_head(damage(protected, order[:105], seed))
                 assert mended == protected[:HEAD_DATA]
@@ -157,7 +157,7 @@ def test_a_protected_head():
 
 def test_what_is_no_head():
     for seed in range(10):
-        assert correct_head(draw(HEAD, seed)) is None
+        assert correct_head(draw(WORD, seed)) is None
     for value in (0, 1, 127, 255):  # as of plain areas: zeros are a code word, but nobody's head
-        flat = bytes([value]) * HEAD
+        flat = bytes([value]) * WORD
         assert correct_head(flat) is correct_head(damage(flat, slice(30, 90))) is None

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from scipy import stats
 
 from steglib.channels import seal as sealing
-from steglib.channels.seal import HEAD, Seal
+from steglib.channels.seal import DRAWN, Seal
 
 # Salt, r − 8 in the lowest bits of a byte, nonce.
 HEADS = [bytes([107, *range(1, 16), 0xA4 | more, *range(40, 52)]) for more in range(4)]
@@ -64,7 +64,7 @@ def test_the_cost_of_a_guess(monkeypatch):
 
 def test_fresh_heads_look_random(quick_scrypt):
     heads = np.stack([np.frombuffer(Seal.fresh(b"key").head, np.uint8) for _ in range(3000)])
-    assert heads.shape == (3000, HEAD) and HEAD == 29
+    assert heads.shape == (3000, DRAWN) and DRAWN == 29
     bits = np.unpackbits(heads, axis=1).astype(int)
     ones = stats.chi2.sf(4 * (bits.sum(axis=0) - 1500) ** 2 / 3000, 1)  # of each bit by itself
     assert ones.min() > 1e-9
@@ -108,7 +108,7 @@ def test_nothing_else_is_decrypted(quick_scrypt):
         assert opened.decrypt(change(sealed, bit), preamble) is None
     for bit in range(8 * len(preamble)):
         assert opened.decrypt(sealed, change(preamble, bit)) is None
-    for bit in range(8 * HEAD):
+    for bit in range(8 * DRAWN):
         assert Seal(b"key", change(head, bit)).decrypt(sealed, preamble) is None
     for short in (b"", sealed[:15], sealed[:-1], sealed[1:], sealed + b"\0"):
         assert opened.decrypt(short, preamble) is None

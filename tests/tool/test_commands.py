@@ -17,7 +17,7 @@ from test_photos import png, srgb_profile
 
 from steglib import load_model
 from steglib.__main__ import main
-from steglib.channels import residues as payload
+from steglib.channels.residues import ResidueChannel, expected_psnr
 from steglib.evaluation import metrics
 from steglib.images.arrays import fit_to
 from steglib.images.photos import read_photo
@@ -380,7 +380,7 @@ def test_metadata_is_copied_only_if_asked(tmp_path, pictures, files, steglib):
 
 
 def hidden_size(path, key=None):
-    return payload.extract(pixels(path), key).size
+    return ResidueChannel(key=key).read(pixels(path)).size
 
 
 def test_secrets_far_larger_than_their_room_are_scaled(tmp_path, pictures, files, steglib):
@@ -391,7 +391,7 @@ def test_secrets_far_larger_than_their_room_are_scaled(tmp_path, pictures, files
     height, width = hidden_size(stego)
     assert code == 0 and f"{stego}: the secret was scaled to {width}×{height} pixels" in said
     assert "(--size keep prevents that)" in said
-    bits = 8 * payload.capacity((48, 64, 3), 5)
+    bits = 8 * ResidueChannel().capacity((48, 64, 3))
     assert width == pytest.approx(2 * height, abs=1) and height * width == pytest.approx(bits, 0.02)
     code, said, _ = steglib(*hide, "--size", "keep")
     assert code == 0 and "scaled" not in said and hidden_size(stego) == (150, 300)
@@ -444,7 +444,7 @@ def test_bases(tmp_path, pictures, files, steglib):
     for base in (2, 16):
         stego = tmp_path / f"{base}.png"
         assert steglib("hide", *files, "-o", stego, "--base", base)[0] == 0
-        assert payload.extract(pixels(stego)).base == base
+        assert ResidueChannel().read(pixels(stego)).layout.base == base
         assert np.array_equal(pixels(stego), load_model("residue", base=base).hide(*pictures))
     result = steglib("hide", *files, "-o", tmp_path / "stego.png", "--base", 17)
     assert_refused(result, 2, "base must lie in 2…16")
@@ -488,7 +488,8 @@ def change(path, image, **options):
 def test_what_cannot_be_revealed_is_exit_code_3(tmp_path, files, keys, steglib, run_steglib):
     sealed, plain, back = (tmp_path / name for name in ("sealed.png", "plain.png", "back.png"))
     code, said, _ = steglib("hide", *files, "-o", sealed, "--key-file", keys[0])
-    assert code == 0 and "No key" not in said and payload.extract(pixels(sealed), KEY).sealed
+    assert code == 0 and "No key" not in said
+    assert ResidueChannel(key=KEY).read(pixels(sealed)).layout.sealed
     assert steglib("hide", *files, "-o", plain)[0] == 0
     result = run_steglib("reveal", sealed, "-o", back, "--key-file", keys[1])
     assert_refused(result, 3, sealed, "key is wrong")
@@ -559,7 +560,7 @@ def test_pass_phrases_at_a_terminal(tmp_path, files, run_python):
     decomposed, composed = "a\u0308pfel", "\u00e4pfel"  # as one system types it, and another
     code, said = at_a_terminal(f"{decomposed},{decomposed}", "hide", *files, "-o", stego)
     assert code == 0 and "Once more: " in said and "No key" not in said
-    assert payload.extract(pixels(stego), composed.encode()).size == (40, 40)
+    assert ResidueChannel(key=composed.encode()).read(pixels(stego)).size == (40, 40)
     code, said = at_a_terminal(composed, "inspect", stego)
     assert code == 0 and "with a key" in said and "Once more" not in said
     code, said = at_a_terminal("first,second", "hide", *files, "-o", other)
@@ -591,13 +592,13 @@ def test_inspect(tmp_path, files, keys, steglib, run_steglib):
     assert code == 2 and error.count("\n") == 1 and "missing.png was not found" in error
     cover, found, closed = said.split("PNG, 64×48 pixels")[1:]
     assert "The image hides nothing, needs a key" in cover
-    bytes_ = len(payload.extract(pixels(plain)).data)
+    bytes_ = len(ResidueChannel().read(pixels(plain)).data)
     facts = f"40×40 pixels, {bytes_} bytes, base 3, without a key, protection none"
     assert f"It hides a picture (learned): {facts}" in found
     assert "sealed: it needs its key" in closed
     for base in (3, 5):
-        psnr = payload.expected_psnr(base, pixels(files[0]))
-        room = payload.capacity((48, 64, 3), base)
+        psnr = expected_psnr(base, pixels(files[0]))
+        room = ResidueChannel(base).capacity((48, 64, 3))
         (row,) = (line for line in cover.splitlines() if line.split()[:1] == [str(base)])
         assert row.split()[1] == f"{room:,}" and f"{psnr:.1f} dB" in row
     code, said, _ = steglib("inspect", sealed, "--key-file", keys[0])

@@ -19,8 +19,9 @@ from PIL import Image
 
 from steglib import __main__ as cli
 from steglib import load_model
-from steglib.channels import residues as payload
 from steglib.channels import seal as sealing
+from steglib.channels.frame import HEADER, Kind
+from steglib.channels.residues import ResidueChannel
 from steglib.codec.codec import STEPS
 
 PHOTOS, STEGOS, FORGED = 1600, 300, 200  # how many of each
@@ -292,21 +293,25 @@ def forge(rng, i):
     cover = draw(rng, 40, 48)
     words = 4 * int(rng.integers(0, 100))
     if i % 4 == 0:  # sound, but for its step
-        good = payload.extract(load_model("residue", base=base).hide(cover, draw(rng, 16, 16)))
+        good = ResidueChannel().read(
+            load_model("residue", base=base).hide(cover, draw(rng, 16, 16))
+        )
         data, size = good.data[2:], good.size
         cover = draw(rng, 64, 64)
     else:
         data = [rng.bytes(words), bytes(words), b"\xff" * words][rng.integers(3)]
-    room = payload.capacity(cover.shape, base, key is not None, level) - 2
+    channel = ResidueChannel(base, key, level)
+    room = channel.capacity(cover.shape) - 2
     data = int(rng.integers(0, STEPS)).to_bytes(2, "big") + data[: max(0, room) // 4 * 4]
     if i % 10 == 1:
         data = data[: -int(rng.integers(1, 4))]
-    codec = payload.LEARNED if i % 8 else payload.Format(rng.integers(0, 6))
-    stego = payload.embed(cover, data, base, codec, size, key, level)
+    stego = channel.write(
+        cover, data, Kind(rng.integers(0, 6)) if i % 8 == 0 else Kind.LEARNED, size
+    )
     if i % 5 == 2:  # codes that no version writes, or another does
-        head = bytearray(payload.HEADER.pack(b"sg", 0x10, (base - 1) << 4 | 1, len(data), *size))
+        head = bytearray(HEADER.pack(b"sg", 0x10, (base - 1) << 4 | 1, len(data), *size))
         head[2 + rng.integers(2)] = rng.integers(256)
-        stego = payload.embed(cover, data, base, size=size)
+        stego = ResidueChannel(base).write(cover, data, size=size)
         head += zlib.crc32(data, zlib.crc32(head)).to_bytes(4, "big")
         bits = np.unpackbits(np.frombuffer(head, np.uint8), bitorder="little")
         samples = stego.reshape(-1)[: len(bits)]

@@ -1,0 +1,286 @@
+"""What is around hidden bytes, so that a stego image alone says how to read it.
+
+A frame is a head, which a channel writes in bits, and a body, which it writes in digits of a base.
+Without a key, the head is the preamble, all big-endian: "sg"; version and level of error
+correction, base − 1 and kind (4 bits each); how many bytes the data have (uint32), the secret's
+height and width (uint16); the CRC-32 of these 12 bytes and the data. The body is the data. With a
+key (`seal`), the head is what the sender drew, then the preamble, masked; the body is encrypted.
+With error correction (`parity`), head and body have parity, and the data fill the body.
+"""
+
+import enum
+import math
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from steglib.channels import parity
+from steglib.channels.digits import BASES, check_base
+from steglib.channels.seal import DRAWN, TAG, Seal
+from steglib.images.photos import MAX_PIXELS
+
+MAGIC, VERSION = b"sg", 1
+HEADER = struct.Struct(">2sBBIHH")
+PREAMBLE = HEADER.size + 4  # bytes
+MAX_SIDE = 2**16 - 1  # pixels of a secret
+DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): get it as it was saved."
+
+
+class PayloadError(ValueError):
+    """An image hides nothing, or nothing that can be read."""
+
+
+class Kind(enum.IntEnum):
+    """What hidden bytes are; Pillow knows pictures by the same names."""
+
+    RAW, LEARNED, JPEG, WEBP, AVIF, JPEG2000 = range(6)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a frame is laid out.
+
+    Attributes:
+        base: of the body's digits, 2…16.
+        sealed: whether with a key.
+        level: of error correction, 0…3 (`parity.LEVELS`).
+
+    Raises:
+        ValueError: another base or level.
+    """
+
+    base: int
+    sealed: bool = False
+    level: int = 0
+
+    def __post_init__(self):
+        object.__setattr__(self, "base", check_base(self.base))
+        if self.level not in range(len(parity.LEVELS)):
+            raise ValueError(f"level must lie in 0…3, not {self.level!r}.")
+
+    @property
+    def head_size(self) -> int:
+        """Bytes of the head."""
+        return parity.WORD if self.level else PREAMBLE + DRAWN * self.sealed
+
+    def free(self, room: int) -> int:
+        """How many bytes of data fit where a channel has room for a body of `room` bytes.
+
+        Negative where not even a frame without data fits.
+        """
+        if self.level:
+            words, rows, _ = parity.grid(room, self.level)
+            room = words * rows or -1
+        return room - self.stored(0)
+
+    def stored(self, length: int) -> int:
+        """How many bytes `length` bytes of data are, encrypted if they are sealed."""
+        return length + TAG * self.sealed
+
+    def body_size(self, length: int, room: int) -> int:
+        """How many bytes the body has."""
+        return parity.size(room, self.level) if self.level else self.stored(length)
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What an image hides.
+
+    Attributes:
+        data: the hidden bytes.
+        kind: what they are.
+        size: the secret's height and width.
+        layout: of the frame around them.
+        corrected: whether data were damaged, and error correction helped.
+    """
+
+    data: bytes
+    kind: Kind
+    size: tuple[int, int]
+    layout: Layout
+    corrected: bool = False
+
+
+class Frame(NamedTuple):
+    """What a channel writes.
+
+    Attributes:
+        head: bytes, to be written as bits.
+        body: bytes, to be written as digits of the layout's base.
+        noise: draws what else the channel chooses. Without a key the checksum is its seed, so that
+            equal arguments give equal images; with one, no two images are alike.
+        seal: masks the body's digits; None without a key.
+    """
+
+    head: bytes
+    body: bytes
+    noise: np.random.Generator
+    seal: Seal | None
+
+
+class Header(NamedTuple):
+    """What a reader learns from a preamble, but for the checksum."""
+
+    layout: Layout
+    kind: Kind
+    length: int
+    size: tuple[int, int]
+
+
+class Carrier(Protocol):
+    """What a channel reads out of an image for `unpack`."""
+
+    def room(self, layout: Layout) -> int:
+        """How many bytes of a body the image has room for; −1 if not even the head fits."""
+
+    def head(self, size: int, protected: bool) -> bytes:
+        """The `size` bytes of a head with or without parity; fewer where there are no more."""
+
+    def body(self, layout: Layout, size: int, seal: Seal | None) -> bytes | None:
+        """The `size` bytes of a body; None if it was seen to be damaged."""
+
+
+def check_size(height: int, width: int) -> None:
+    """Raises ValueError for a secret of another size than the preamble can tell."""
+    if not (0 < height <= MAX_SIDE and 0 < width <= MAX_SIDE and height * width <= MAX_PIXELS):
+        raise ValueError(
+            f"A secret's width and height lie in 1…{MAX_SIDE}, and it has at most {MAX_PIXELS} "
+            f"pixels: not {width}×{height}."
+        )
+
+
+def pack(
+    data: bytes, kind: Kind, size: tuple[int, int], layout: Layout, room: int, key: bytes | None
+) -> Frame:
+    """The frame around `data`.
+
+    Args:
+        data: at most `layout.free(room)` bytes.
+        size: the secret's height and width.
+        room: for a body of so many bytes.
+        key: the password, if the layout is sealed; None otherwise.
+
+    Raises:
+        ValueError: another kind or size.
+    """
+    check_size(*size)
+    codes = VERSION << 4 | layout.level, (layout.base - 1) << 4 | Kind(kind)
+    header = HEADER.pack(MAGIC, *codes, len(data), *size)
+    checksum = _checksum(data, header)
+    head = preamble = header + checksum
+    body, seal = data, None
+    if layout.sealed:
+        seal = _fresh_seal(key)
+        head = seal.head + seal.mask(preamble)
+        body = seal.encrypt(data, preamble)
+    noise = np.random.default_rng(None if layout.sealed else int.from_bytes(checksum, "big"))
+    if layout.level:
+        head = parity.protect_head(head)
+        body = parity.protect(body + noise.bytes(layout.free(room) - len(data)), room, layout.level)
+    return Frame(head, body, noise, seal)
+
+
+def unpack(carrier: Carrier, key: bytes | None = None) -> Payload:
+    """What a channel wrote.
+
+    Raises:
+        PayloadError: it wrote nothing, with another key, or without one, was of another version,
+            or the image is damaged.
+    """
+    errors = []
+    for head, protected in _heads(carrier):
+        try:
+            preamble, seal = _unlock(head, protected, key)
+            header = _parse(preamble, protected, seal is not None)
+            return _take(carrier, header, preamble, seal)
+        except PayloadError as error:
+            errors.append(error)
+    raise errors[0]
+
+
+def _fresh_seal(key):
+    while (seal := Seal.fresh(key)).head[:2] == MAGIC:  # else it would look like no seal
+        pass
+    return seal
+
+
+def _heads(carrier) -> Iterator[tuple[bytes, bool]]:
+    """What may be the head, without parity, and whether it had some."""
+    plain = carrier.head(PREAMBLE + DRAWN, False).ljust(PREAMBLE + DRAWN, b"\0")
+    if begins := plain[:3] == MAGIC + bytes([VERSION << 4]):  # else do not even try the slower way
+        yield plain, False
+    mended = parity.correct_head(carrier.head(parity.WORD, True))
+    if mended is not None:
+        yield mended, True
+    elif not begins:
+        yield plain, False
+
+
+def _unlock(head, protected, key) -> tuple[bytes, Seal | None]:
+    """The preamble in a head, and the seal that it had."""
+    if head[:2] == MAGIC:
+        if key is not None:
+            raise PayloadError("The image was hidden without a key: reveal it without one.")
+        return head[:PREAMBLE], None
+    if key is None:
+        raise PayloadError(
+            "The image is sealed: it needs its key."
+            if protected
+            else "The image hides nothing, needs a key or the classic model, or was changed since "
+            "(JPEG, resizing)."
+        )
+    seal = Seal(key, head[:DRAWN])
+    preamble = seal.mask(head[DRAWN:])
+    if preamble[:2] != MAGIC:
+        raise PayloadError(
+            "The key is wrong, the image hides nothing, or it was changed since (JPEG, resizing)."
+        )
+    return preamble, seal
+
+
+def _parse(preamble, protected, sealed) -> Header:
+    _, version, codes, length, *size = HEADER.unpack(preamble[: HEADER.size])
+    base, kind, level = (codes >> 4) + 1, codes & 15, version & 15
+    if version >> 4 != VERSION or kind not in list(Kind) or level >= len(parity.LEVELS):
+        raise PayloadError(
+            f"Another version wrote the image: format {version >> 4}, level {level}, codec "
+            f"{kind}. This one reads format {VERSION}, levels 0…3, codecs 0…{max(Kind)}."
+        )
+    if base not in BASES or (level > 0) != protected or not 0 < math.prod(size) <= MAX_PIXELS:
+        raise PayloadError("The image is damaged: its preamble makes no sense.")
+    return Header(Layout(base, sealed, level), Kind(kind), length, tuple(size))
+
+
+def _take(carrier, header, preamble, seal) -> Payload:
+    """The body, read, and mended if need be."""
+    layout, kind, length, size = header
+    room = carrier.room(layout)
+    if length > (free := layout.free(room)):
+        raise PayloadError(f"The image is cropped or damaged: {length} bytes in room for {free}.")
+    body = carrier.body(layout, layout.body_size(length, room), seal)
+    data, corrected = _check(body, header, preamble, seal), False
+    if data is None and layout.level:
+        body, corrected = parity.correct(body, room, layout.level), True
+        data = _check(body, header, preamble, seal)
+    if data is None:
+        more = " More changed than its protection mends." if layout.level else ""
+        raise PayloadError(DAMAGED + more)
+    return Payload(data, kind, size, layout, corrected)
+
+
+def _check(body, header, preamble, seal) -> bytes | None:
+    """The data, decrypted; None if the body is damaged."""
+    data = body and body[: header.layout.stored(header.length)]
+    if seal and data is not None:
+        data = seal.decrypt(data, preamble)
+    if data is None or _checksum(data, preamble[: HEADER.size]) != preamble[HEADER.size :]:
+        return None
+    return data
+
+
+def _checksum(data, header) -> bytes:
+    return zlib.crc32(data, zlib.crc32(header)).to_bytes(4, "big")
