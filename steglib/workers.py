@@ -8,7 +8,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context, parent_process
 
-STOPPED = threading.Event()  # of one of the processes
+STOPPED = threading.Event()  # in one of the processes: it was told to
 
 
 @contextlib.contextmanager
@@ -26,7 +26,7 @@ def running(work, jobs, count: int, prepare):
     count = min(len(jobs), os.cpu_count() or 1, count)
     with ProcessPoolExecutor(count, get_context("spawn"), _begin, (prepare,)) as pool:
         try:
-            with _interrupts_later():
+            with _signals_later():
                 futures = [pool.submit(_unless_stopped, work, job) for job in jobs]
             yield futures
         except (KeyboardInterrupt, SystemExit):
@@ -37,16 +37,24 @@ def running(work, jobs, count: int, prepare):
 
 
 @contextlib.contextmanager
-def _interrupts_later():
-    """Processes that start meanwhile never get any: this one is to end them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+def _signals_later():
+    """Signals wait until all processes have started: one that gets only half of what it needs
+    would complain. The processes never get any interrupt: this one is to end them."""
+    came, handlers = [], {}
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            handlers[number] = signal.signal(number, lambda number, _: came.append(number))
+    if hasattr(signal, "pthread_sigmask"):  # not on Windows; the processes inherit it
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        for number in came:
+            signal.raise_signal(number)
 
 
 def _begin(prepare):

@@ -2,7 +2,7 @@
 
 import contextlib
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ class Settings:
 
     model: str
     base: int | None = None
-    key: bytes | None = None
+    key: bytes | None = field(default=None, repr=False)
     level: int | None = None
     secret: Path | None = None
     size: str | None = None

@@ -12,17 +12,15 @@ import matplotlib.pyplot as plt
 import skimage
 from PIL import Image
 
+from steglib import zoo
 from steglib.channels import seal as sealing
-from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import pictures
 from steglib.hider import Hider
 from steglib.images import arrays, photos
 from steglib.images.photos import Photo, PhotoError
-from steglib.models.coded import CodedHider
-from steglib.zoo import load_model
+from steglib.tool.jobs import size_of
 
 SAMPLES = ("coffee", "astronaut", "chelsea", "rocket")  # inside scikit-image: no network
-MODELS = ("residue", "classic", "classic-faint")
 OWN = "your own file"
 SLOW = 3e6  # pixels
 LONGEST_LINK = 10e6  # bytes: browsers stop somewhere above, and Jupyter takes no larger uploads
@@ -35,15 +33,14 @@ def read(source: str | Path) -> Photo:
     return photos.read_photo(source)
 
 
-load_once = functools.cache(load_model)
+_load_once = functools.lru_cache(8)(zoo.load_model)
 
 
-def load(model: str, base: int = 5, password: str = "") -> Hider:
-    """The hider that the page asks for: only the residue model hears of base and password."""
-    hider = load_once(model)
-    if not hider.detects:
-        return hider
-    return CodedHider(hider.codec, ResidueChannel(base, sealing.password(password) or None), model)
+def load(model: str, base: int | None = None, password: str = "") -> Hider:
+    """The hider that the page asks for: of base and password, it gets what it takes."""
+    options = {"base": base, "key": sealing.password(password) or None}
+    taken = zoo.find(model).options
+    return _load_once(model, **{name: value for name, value in options.items() if name in taken})
 
 
 def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
@@ -60,15 +57,15 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     stego = photos.read_photo(file).image
     revealed = hider.reveal(stego)
 
-    said = [f"The cover: {note}." for note in cover.notes]
-    said += [f"The secret: {note}." for note in secret.notes]
+    lines = [f"The cover: {note}." for note in cover.notes]
+    lines += [f"The secret: {note}." for note in secret.notes]
     if fitted.shape != secret.image.shape:
         way = "scaled and cropped" if hider.same_size else "scaled"
-        said.append(f"The secret was {way} to {_size(fitted)}.")
-    said += hider.remarks(cover.image, fitted)
+        lines.append(f"The secret was {way} to {size_of(fitted)}.")
+    lines += hider.remarks(cover.image, fitted)
     if hider.key is None:
-        said.append("There is no password: anyone who has steglib can reveal the secret.")
-    return (cover.image, fitted, stego, revealed), said
+        lines.append("There is no password: anyone who has steglib can reveal the secret.")
+    return (cover.image, fitted, stego, revealed), lines
 
 
 class Picker(widgets.VBox):
@@ -115,11 +112,11 @@ class Picker(widgets.VBox):
             _set_picture(self.thumbnail, b"")
             return
         name = f"{self.upload.value[0]['name']}, " if self.choice.value == OWN else ""
-        said = [f"{name}{_size(photo.image)}", *photo.notes]
+        lines = [f"{name}{size_of(photo.image)}", *photo.notes]
         if photo.image.size > 3 * SLOW:
-            said.append(f"{photo.image.size / 3e6:.0f} megapixels take a while")
-        self.caption.value = _lines(said)
-        _set_picture(self.thumbnail, _encode(photo.image, 150 * 150, "JPEG"))
+            lines.append(f"{photo.image.size / 3e6:.0f} megapixels take a while")
+        self.caption.value = _lines(lines)
+        _set_picture(self.thumbnail, _as_file(photo.image, 150 * 150, "JPEG"))
 
     def _uploaded(self, _):
         if self.choice.value == OWN:
@@ -128,38 +125,49 @@ class Picker(widgets.VBox):
 
 
 class _Panel(widgets.VBox):
-    """A button, and what came of pressing it: a picture, lines, a file (which `_work` returns)."""
+    """A button, and what came of pressing it: a picture, a message, a file (which `_work` returns).
+
+    Args:
+        label: of the button.
+        pickers: of photographs.
+        settings: a widget for each option of the zoo that the panel offers.
+        model: which to choose first.
+        password: seals the secret; "" for none.
+    """
 
     def __init__(self, label, pickers, settings, model, password):
-        self.model = widgets.Dropdown(options=MODELS, value=model, description="model")
+        offered = [name for name, entry in zoo.MODELS.items() if entry.photos]
+        self.model = widgets.Dropdown(options=offered, value=model, description="model")
         self.password = widgets.Password(value=password, description="password")
         self.button = widgets.Button(description=label, button_style="primary")
-        self.said, self.picture, self.link = widgets.HTML(), _picture(), widgets.HTML()
-        self.for_residue = [*settings, self.password]
+        self.message, self.picture, self.link = widgets.HTML(), _picture(), widgets.HTML()
+        self.settings = settings | {"key": self.password}
         self.model.observe(self._adapt, "value")
         self.button.on_click(self._press)
-        rows = widgets.HBox(pickers), widgets.HBox([self.model, *self.for_residue])
-        super().__init__([*rows, self.button, self.said, self.picture, self.link])
+        rows = widgets.HBox(pickers), widgets.HBox([self.model, *self.settings.values()])
+        super().__init__([*rows, self.button, self.message, self.picture, self.link])
         self._adapt()
 
     def _adapt(self, _=None):
-        for setting in self.for_residue:
-            setting.disabled = self.model.value != "residue"
+        entry = zoo.find(self.model.value)
+        self.model.tooltip = entry.about
+        for option, setting in self.settings.items():
+            setting.disabled = option not in entry.options
 
     def __repr__(self):  # all that GitHub shows
         return f"(Run this notebook: a panel with the button {self.button.description} comes here.)"
 
-    def _load(self, base=5):
+    def _load(self, base=None):
         return load(self.model.value, base, self.password.value)
 
     def _press(self, _):
-        self.button.disabled, self.said.value, self.link.value = True, "Working …", ""
+        self.button.disabled, self.message.value, self.link.value = True, "Working …", ""
         try:
-            picture, said, file = self._work()
+            picture, lines, file = self._work()
         except (Exception, KeyboardInterrupt) as error:  # the page must go on
-            picture, self.said.value = b"", _error(error)
+            picture, self.message.value = b"", _error(error)
         else:
-            self.said.value, self.link.value = _lines(said), _link(file)
+            self.message.value, self.link.value = _lines(lines), _link(file)
         finally:
             self.button.disabled = False
         _set_picture(self.picture, picture)
@@ -171,8 +179,8 @@ class HidePanel(_Panel):
     Args:
         file: what to write, a PNG file.
         cover, secret: what to choose first, for `read`.
-        model: one of `MODELS`.
-        base: of the residue model, 2…16.
+        model: one of the zoo for photos.
+        base: of a model that has one, 2…16.
         password: seals the secret; "" for none.
         magnify: differences are shown times this.
     """
@@ -183,15 +191,15 @@ class HidePanel(_Panel):
         self.secret = Picker("Secret: to be hidden in it", [secret, *SAMPLES])
         self.base = widgets.IntSlider(base, 2, 16, description="base L")
         pickers = self.cover, self.secret
-        super().__init__("Hide", pickers, [self.base], model, password)
+        super().__init__("Hide", pickers, {"base": self.base}, model, password)
 
     def _work(self):
         hider, cover, secret = self._load(self.base.value), self.cover.read(), self.secret.read()
-        images, said = try_out(hider, cover, secret, self.file)
+        images, lines = try_out(hider, cover, secret, self.file)
         figure, file = pictures.show_hiding(*images, self.magnify), io.BytesIO()
         figure.savefig(file, bbox_inches="tight")
         plt.close(figure)  # else the next cell would show it
-        return file.getvalue(), said, self.file
+        return file.getvalue(), lines, self.file
 
 
 class RevealPanel(_Panel):
@@ -206,22 +214,18 @@ class RevealPanel(_Panel):
     def __init__(self, file, stego, model, password=""):
         self.file = file
         self.stego = Picker("Stego image", [stego])
-        super().__init__("Reveal", [self.stego], [], model, password)
+        super().__init__("Reveal", [self.stego], {}, model, password)
 
     def _work(self):
         self.stego.show()  # another one may lie there now
         revealed = self._load().reveal(self.stego.read().image)
         photos.write_photo(revealed, self.file, overwrite=True)
-        said = [f"The secret has {_size(revealed)}."]
-        return _encode(revealed, 600 * 600, "PNG"), said, self.file
+        lines = [f"The secret has {size_of(revealed)}."]
+        return _as_file(revealed, 600 * 600, "PNG"), lines, self.file
 
 
-def _size(image):
-    return f"{image.shape[1]}×{image.shape[0]} pixels"
-
-
-def _lines(said):
-    return "<br>".join(html.escape(line) for line in said)
+def _lines(lines):
+    return "<br>".join(html.escape(line) for line in lines)
 
 
 def _error(error):
@@ -239,7 +243,7 @@ def _link(file):
     return f"{link} ({len(data) / 1e3:.0f} kB)"
 
 
-def _encode(image, pixels, format):
+def _as_file(image, pixels, format):
     file = io.BytesIO()
     Image.fromarray(arrays.scale_to(image, pixels)).save(file, format)
     return file.getvalue()

@@ -1,4 +1,4 @@
-"""Over 2,000 damaged files through the command line; this file is also the process that does it."""
+"""Damaged files through the command line; this file is also the process that does it."""
 
 import collections
 import contextlib
@@ -14,6 +14,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+import pytest
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
@@ -24,25 +25,30 @@ from steglib.channels.frame import HEADER, Kind
 from steglib.channels.residues import ResidueChannel
 from steglib.codec.codec import STEPS
 
-PHOTOS, STEGOS, FORGED = 1600, 300, 200  # how many of each
+FEW, MANY = (40, 14, 10), (1600, 300, 200)  # photos, stego images, forged ones
 LONGEST = 10  # seconds
 KEY = b"pass phrase"
 HUGE = [2**31 - 1, 2**32 - 1, 65535, 30_000, 12_000]
 
 
-def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python):
-    done = run_python(__file__, tmp_path, CUDA_VISIBLE_DEVICES="")
+@pytest.mark.parametrize(
+    "numbers, least",
+    [(FEW, 2), pytest.param(MANY, 10, marks=pytest.mark.slow)],
+    ids=["few", "many"],
+)
+def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python, numbers, least):
+    done = run_python(__file__, tmp_path, *numbers, CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["wrong"] == []
     assert found["slowest"][-1][0] < LONGEST
     counts = found["counts"]
-    assert sum(counts.values()) == PHOTOS + STEGOS + FORGED
+    assert sum(counts.values()) == sum(numbers)
     for command in ("hide 0", "hide 2", "inspect 0", "inspect 2", "reveal 0", "reveal 3"):
-        assert counts[command] >= 10, counts  # it is no one-sided test
+        assert counts[command] >= least, counts  # it is no one-sided test
 
 
-def main(folder):
+def main(folder, *numbers):
     sealing.Scrypt = lambda n, **others: Scrypt(n=n >> 13, **others)  # else 0.4 s each
     rng, counts = np.random.default_rng(0), collections.Counter()
     wrong, times = [], []
@@ -54,7 +60,7 @@ def main(folder):
     assert not run(["hide", good, secret, "-o", folder / "stego.png"])
     assert not run(["reveal", folder / "stego.png", "-o", folder / "revealed.png"])  # TensorFlow
     screen = os.dup(2)
-    for number, (kind, suffix, data) in enumerate(damaged(rng)):
+    for number, (kind, suffix, data) in enumerate(damaged(rng, *numbers)):
         work.mkdir()
         file, output = work / f"damaged{suffix}", work / "output.png"
         file.write_bytes(data)
@@ -113,22 +119,22 @@ def is_well(code, said, printed, file, output, wants_output):
     return left == {output} and picture.mode == "RGB" and claimed in printed
 
 
-def damaged(rng):
+def damaged(rng, n_photos, n_stegos, n_forged):
     """Kind ("photo", "plain" or "sealed"), suffix and bytes of each file."""
     files = list(photos(rng))
-    for i in range(PHOTOS):
+    for i in range(n_photos):
         suffix, data = files[i % len(files)]
         others = [other for name, other in files if name == suffix or i % 2]
         yield "photo", suffix, damage(rng, data, others[rng.integers(len(others))])
     files = list(stegos(rng))
-    for i in range(STEGOS):
+    for i in range(n_stegos):
         kind, stego = files[i % len(files)]
         if i % 3:  # damaged samples in a sound file, or the other way round
             yield kind, ".png", encoded(".png", Image.fromarray(disturb(rng, stego)))
         else:
             other = encoded(".png", Image.fromarray(files[rng.integers(len(files))][1]))
             yield kind, ".png", damage(rng, encoded(".png", Image.fromarray(stego)), other)
-    for i in range(FORGED):
+    for i in range(n_forged):
         kind, stego = forge(rng, i)
         yield kind, ".png", encoded(".png", Image.fromarray(stego))
 
@@ -321,4 +327,4 @@ def forge(rng, i):
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -51,6 +51,7 @@ def is_one_error(html):
 @pytest.fixture
 def panel(tmp_path):
     """It hides an uploaded secret of 40×56 pixels in an uploaded cover of 64×48."""
+    pictures.plt.close("all")
     panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue", base=3)
     upload(panel.cover, "cover.png", encoded(photo(48, 64)))
     upload(panel.secret, "secret.png", encoded(photo(56, 40)))
@@ -78,7 +79,7 @@ def test_what_is_chosen_is_shown():
 
 def test_hides_what_was_uploaded_and_links_to_the_file(panel):
     panel.button.click()
-    assert "The payload" in panel.said.value and "no password" in panel.said.value
+    assert "The payload" in panel.message.value and "no password" in panel.message.value
     stego = linked(panel)
     assert stego == panel.file.read_bytes()
     secret = panel.secret.read().image
@@ -90,12 +91,12 @@ def test_hides_what_was_uploaded_and_links_to_the_file(panel):
 
 def test_another_press_replaces_the_result(panel):
     panel.button.click()
-    said, picture, stego = panel.said.value, panel.picture.value, linked(panel)
+    said, picture, stego = panel.message.value, panel.picture.value, linked(panel)
     panel.base.value = 8
     panel.button.click()
     panel.button.click()
-    assert panel.said.value != said and panel.picture.value != picture and linked(panel) != stego
-    assert panel.said.value.count("The payload") == 1
+    assert panel.message.value != said and panel.picture.value != picture and linked(panel) != stego
+    assert panel.message.value.count("The payload") == 1
 
 
 def test_classic_has_neither_base_nor_password(panel):
@@ -103,8 +104,8 @@ def test_classic_has_neither_base_nor_password(panel):
     panel.model.value = "classic"
     assert panel.base.disabled and panel.password.disabled
     panel.button.click()
-    assert "scaled and cropped to 64×48 pixels" in panel.said.value
-    assert "no password" in panel.said.value
+    assert "scaled and cropped to 64×48 pixels" in panel.message.value
+    assert "no password" in panel.message.value
     panel.model.value = "residue"
     assert not panel.base.disabled and not panel.password.disabled
 
@@ -113,14 +114,14 @@ def test_button_is_disabled_while_working(panel, monkeypatch):
     seen = []
 
     def fail(*_):
-        seen.append((panel.button.disabled, panel.said.value))
+        seen.append((panel.button.disabled, panel.message.value))
         raise RuntimeError("of two\nlines & more")
 
     monkeypatch.setattr(playground, "try_out", fail)
     panel.button.click()
     assert seen == [(True, "Working …")]
     assert not panel.button.disabled
-    assert is_one_error(panel.said.value) and "of two lines &amp; more" in panel.said.value
+    assert is_one_error(panel.message.value) and "of two lines &amp; more" in panel.message.value
 
 
 def test_errors_are_one_line_and_leave_no_old_result(panel):
@@ -128,7 +129,7 @@ def test_errors_are_one_line_and_leave_no_old_result(panel):
     upload(panel.secret, "notes.png", TEXT)
     assert "notes.png is no picture" in panel.secret.caption.value
     panel.button.click()
-    assert is_one_error(panel.said.value) and "notes.png is no picture" in panel.said.value
+    assert is_one_error(panel.message.value) and "notes.png is no picture" in panel.message.value
     assert panel.picture.value == b"" and panel.link.value == ""
     assert panel.picture.layout.display == "none"
     upload(panel.secret, "secret.png", encoded(photo(56, 40)))
@@ -140,7 +141,7 @@ def test_nothing_uploaded(tmp_path):
     panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue")
     panel.cover.choice.value = OWN
     panel.button.click()
-    assert "Upload a picture" in panel.said.value
+    assert "Upload a picture" in panel.message.value
 
 
 def test_large_files_have_no_link(panel, monkeypatch):
@@ -152,17 +153,17 @@ def test_large_files_have_no_link(panel, monkeypatch):
 def test_reveals_with_the_password_only(panel, tmp_path):
     panel.password.value = "swordfish"
     panel.button.click()
-    assert "no password" not in panel.said.value
+    assert "no password" not in panel.message.value
     reveal = RevealPanel(tmp_path / "revealed.png", panel.file, "residue")
     reveal.button.click()
-    assert is_one_error(reveal.said.value) and not reveal.link.value
+    assert is_one_error(reveal.message.value) and not reveal.link.value
     reveal.password.value = "swordfish"
     reveal.button.click()
-    assert reveal.said.value == "The secret has 40×56 pixels."
+    assert reveal.message.value == "The secret has 40×56 pixels."
     assert decoded(linked(reveal)).shape == (56, 40, 3)
     upload(reveal.stego, "sent.jpg", encoded(panel.cover.read().image, "JPEG"))
     reveal.button.click()
-    assert is_one_error(reveal.said.value)
+    assert is_one_error(reveal.message.value)
 
 
 def test_reveals_what_was_hidden_last(panel, tmp_path):
@@ -171,4 +172,4 @@ def test_reveals_what_was_hidden_last(panel, tmp_path):
     upload(panel.cover, "wide.png", encoded(photo(40, 90)))
     panel.button.click()
     reveal.button.click()
-    assert "90×40" in reveal.stego.caption.value and "40×56" in reveal.said.value
+    assert "90×40" in reveal.stego.caption.value and "40×56" in reveal.message.value
