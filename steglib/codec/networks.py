@@ -4,12 +4,12 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from steglib.codec.contexts import STARTS, layer_sizes, walk
+from steglib.codec.contexts import EVERYWHERE, STARTS, code_groups, layer_sizes
 from steglib.layers import skip_block
 
 
-class Training:
-    """The arithmetic of `walk` in Keras: nothing rounded but symbols, and gradients pass."""
+class KerasMath:
+    """The arithmetic of `code_groups` in Keras: nothing rounded but symbols, and gradients pass."""
 
     pad, concatenate, clip = ops.pad, ops.concatenate, ops.clip
 
@@ -24,7 +24,7 @@ class Training:
 
 
 class ContextNetwork(keras.Model):
-    """The networks of `walk`, to be trained.
+    """The networks of `code_groups`, to be trained.
 
     Inputs: coefficients in steps, [n, rows, columns, 192], and log2 of the step, [n, 1].
     Returns: residuals and log2 of their scales, [n, rows, columns, 192, 2].
@@ -50,17 +50,19 @@ class ContextNetwork(keras.Model):
 
     def call(self, inputs):
         coefficients, step = inputs
-        found = []
+        groups = []
 
-        def code(group, prediction, scale, where):
-            here = 1.0 if where is None else where[..., None].astype("float32")
+        def code(group, prediction, scale, blocks):
+            mask = 1.0 if blocks is EVERYWHERE else blocks[..., None].astype("float32")
             wanted = coefficients[..., STARTS[group] : STARTS[group + 1]]
-            residuals = Training.round(wanted - prediction)
-            found.append(ops.stack([residuals * here, scale * here], -1))
+            residuals = KerasMath.round(wanted - prediction)
+            groups.append(ops.stack([residuals * mask, scale * mask], -1))
             return residuals
 
-        walk(self.network, step[:, None, None] + 0 * coefficients[..., :1], code, Training)
-        return ops.concatenate([found[0] + found[1] + found[2], *found[3:]], -2)
+        step = step[:, None, None] + 0 * coefficients[..., :1]
+        code_groups(self.network, step, code, KerasMath)
+        means = groups[0] + groups[1] + groups[2]
+        return ops.concatenate([means, *groups[3:]], -2)
 
 
 def rate_loss(y_true, y_pred):

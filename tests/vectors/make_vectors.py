@@ -13,8 +13,7 @@ import numpy as np
 from PIL import Image
 
 from steglib import load_images, load_model
-from steglib.channels.residues import ResidueChannel
-from steglib.codec.codec import _blocks, _open
+from steglib.channels import residues as payload
 
 HERE = Path(__file__).parent
 VECTORS = {
@@ -27,9 +26,8 @@ VECTORS = {
 
 def digests(codec, stego, key=None) -> dict[str, str]:
     """SHA-256 of the bytes in a stego image, and of the integers in these: no float in between."""
-    found = ResidueChannel(key=key).read(stego)
-    index, coder = _open(found.data)
-    values = codec._read([coder], np.array([index]), *_blocks(*found.size)).astype("<i2")
+    found = payload.extract(stego, key)
+    values = codec.quantised(found.data, *found.size).astype("<i2")
     return {
         "payload": hashlib.sha256(found.data).hexdigest(),
         "values": hashlib.sha256(values.tobytes()).hexdigest(),
@@ -43,7 +41,7 @@ if __name__ == "__main__":
         if name in sys.argv[1:] or not path.exists():
             hider = load_model("residue", **options)
             cover = images[5, 8:56, 12:52]
-            if hider.channel.layout.level:
+            if hider.level:
                 cover = np.hstack(images[5:7])[:, :96]  # has more than 16 code words
             stego = hider.hide(cover, images[40, 9:50, 3:60])
             Image.fromarray(stego).save(path)
