@@ -138,8 +138,16 @@ class Codec:
             codes: from `encode`, of pictures of one size.
 
         Raises:
-            ValueError: other bytes, where that is seen at all.
+            PayloadError: other bytes, where that is seen at all.
+            ValueError: the restorer's file is damaged.
         """
+        _ = self.restorer  # loaded here, so that nobody blames its file's faults on the bytes
+        try:
+            return self._decode(codes, height, width)
+        except ValueError as error:
+            raise PayloadError(f"No such codec wrote the image's data: {error}") from error
+
+    def _decode(self, codes, height, width):
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
         with threadpool_limits(1, "blas"), _in_background(self._restore) as restore:
             for batch in _batches(*pictures.shape[:3]):
