@@ -5,19 +5,23 @@ import pytest
 
 from steglib import load_images, load_model
 from steglib.codec import contexts
-from steglib.codec.codec import STEPS, Codec, expected_counts, log_steps, to_blocks
+from steglib.codec.codec import Codec
 from steglib.codec.contexts import (
+    EVERYWHERE,
     GROUPS,
     HIDDEN,
     LOGARITHMS,
     PREDICTING,
     SCALES,
     STARTS,
-    Exact,
+    ExactMath,
+    code_groups,
     exact_layers,
-    walk,
 )
-from steglib.codec.networks import ContextNetwork, Training, exact_weights, rate_loss
+from steglib.codec.entropy import expected_counts
+from steglib.codec.networks import ContextNetwork, KerasMath, exact_weights, rate_loss
+from steglib.codec.rate import STEPS, log_steps
+from steglib.codec.transform import to_blocks
 
 LARGEST = 128 * math.sqrt(192) / 2 ** log_steps(0)  # coefficient in steps: all of a block's power
 NOISE = np.random.default_rng(0).choice(np.uint8([0, 255]), (1, 9, 9, 3))
@@ -35,14 +39,14 @@ def quantised(codec, pictures, index):
 
 
 def told(network, coefficients, step):
-    """All that `walk` tells of each group: (group, prediction, scale, where)."""
+    """All that `code_groups` tells of each group: (group, prediction, scale, blocks)."""
     found = []
 
-    def code(group, prediction, scale, where):
-        found.append((group, np.array(prediction), np.array(scale), where))
+    def code(group, prediction, scale, blocks):
+        found.append((group, np.array(prediction), np.array(scale), blocks))
         return coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
 
-    walk(network, step, code, Exact)
+    code_groups(network, step, code, ExactMath)
     return found
 
 
@@ -131,8 +135,8 @@ def test_each_block_is_coded_once(codec):
     coefficients, step = np.zeros((1, 5, 3, 192)), np.zeros((1, 5, 3, 1))
     found = told(exact_layers(codec.weights), coefficients, step)
     assert [group for group, *_ in found] == [0, 0, *range(len(GROUPS))]
-    assert (sum(where.astype(int) for *_, where in found[:3]) == 1).all()
-    assert all(where is None for *_, where in found[3:])
+    assert (sum(blocks.astype(int) for *_, blocks in found[:3]) == 1).all()
+    assert all(blocks is EVERYWHERE for *_, blocks in found[3:])
 
 
 def test_nothing_is_told_by_what_comes_later(codec, pairs):
@@ -155,14 +159,14 @@ def test_logarithms():
     values = np.arange(4096)
     assert np.array_equal(LOGARITHMS, np.floor(16 * np.log2(values + 1) + 1e-9) / 16)
     some = np.array([0.0, -1, 3, -4095, 4095])
-    assert Exact.log_magnitude(some).tolist() == [0, 1, 2, 12, 12]
-    assert Exact.log_magnitude(np.array([-1e9]))[0] == 12
-    trained = np.array(Training.log_magnitude(values.astype(np.float32)))  # float32: almost
+    assert ExactMath.log_magnitude(some).tolist() == [0, 1, 2, 12, 12]
+    assert ExactMath.log_magnitude(np.array([-1e9]))[0] == 12
+    trained = np.array(KerasMath.log_magnitude(values.astype(np.float32)))  # float32: almost
     assert (trained == LOGARITHMS).mean() > 0.99 and np.abs(trained - LOGARITHMS).max() <= 1 / 16
 
 
 def test_activations_are_multiples_of_a_power_of_two():
-    found = Exact.activation(np.array([-1, 0.3, 5000]))
+    found = ExactMath.activation(np.array([-1, 0.3, 5000]))
     assert found.tolist() == [0, 307 / 1024, 1024]
 
 
@@ -197,7 +201,7 @@ def test_keras_and_exact_arithmetic_agree(codec, network, index):
     assert (residuals == coefficients - predictions).mean() > 0.999
     assert (np.abs(scales - exact) < 0.02).mean() > 0.999
     counted = Codec(codec.basis, codec.weights, expected_counts())
-    estimate = counted._bits(pictures, np.full(len(pictures), index)) / (192 * 64)
+    estimate = counted.count_bits(pictures, np.full(len(pictures), index)) / (192 * 64)
     loss = np.array(rate_loss(None, trained))
     assert loss == pytest.approx(estimate, rel=0.03)
     assert loss.mean() == pytest.approx(estimate.mean(), rel=0.01)
