@@ -8,7 +8,8 @@ import tensorflow
 
 from steglib import load_images, load_model
 from steglib.__main__ import main
-from steglib.codec.codec import Codec, expected_counts
+from steglib.codec.codec import Codec
+from steglib.codec.entropy import expected_counts
 from steglib.codec.learning import (
     CodecConfig,
     CodecRecipe,
@@ -53,7 +54,7 @@ def test_training_lowers_the_rate(eager, learned):
     counts = count_symbols(images, begun)
     assert counts.shape == expected_counts().shape and counts.min() >= 1
     bits = [
-        codec._bits(PHOTOS, np.full(32, 400)).mean()
+        codec.count_bits(PHOTOS, np.full(32, 400)).mean()
         for codec in (
             recipe.coded(ContextNetwork()),
             begun,

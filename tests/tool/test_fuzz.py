@@ -23,7 +23,7 @@ from steglib import load_model
 from steglib.channels import seal as sealing
 from steglib.channels.frame import HEADER, Kind
 from steglib.channels.residues import ResidueChannel
-from steglib.codec.codec import STEPS
+from steglib.codec.rate import STEPS
 
 FEW, MANY = (40, 14, 10), (1600, 300, 200)  # photos, stego images, forged ones
 LONGEST = 10  # seconds

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from steglib import load_images, load_model
-from steglib.channels import residues as payload
+from steglib.channels.residues import ResidueChannel
 
 HERE = Path(__file__).parent
 VECTORS = {
@@ -26,7 +26,7 @@ VECTORS = {
 
 def digests(codec, stego, key=None) -> dict[str, str]:
     """SHA-256 of the bytes in a stego image, and of the integers in these: no float in between."""
-    found = payload.extract(stego, key)
+    found = ResidueChannel(key=key).read(stego)
     values = codec.quantised(found.data, *found.size).astype("<i2")
     return {
         "payload": hashlib.sha256(found.data).hexdigest(),
@@ -41,7 +41,7 @@ if __name__ == "__main__":
         if name in sys.argv[1:] or not path.exists():
             hider = load_model("residue", **options)
             cover = images[5, 8:56, 12:52]
-            if hider.level:
+            if hider.channel.layout.level:
                 cover = np.hstack(images[5:7])[:, :96]  # has more than 16 code words
             stego = hider.hide(cover, images[40, 9:50, 3:60])
             Image.fromarray(stego).save(path)
