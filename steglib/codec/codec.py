@@ -139,8 +139,9 @@ class Codec:
 
         Raises:
             PayloadError: other bytes, where that is seen at all.
+            ValueError: the restorer's file is damaged.
         """
-        _ = self.restorer  # is loaded here, in no thread
+        _ = self.restorer  # loaded here, in no thread
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
         with threadpool_limits(1, "blas"), _in_background(self._restore) as restore:
             for batch in _batches(*pictures.shape[:3]):

@@ -8,10 +8,9 @@ import numpy as np
 from keras import ops
 from PIL import Image
 
+from steglib.codec import entropy, transform
 from steglib.codec.codec import Codec
-from steglib.codec.entropy import expected_counts, symbol_tables, symbols
 from steglib.codec.networks import ContextNetwork, build_restorer, exact_weights, rate_loss
-from steglib.codec.transform import block_basis, from_blocks, to_blocks
 from steglib.layers import forget_initializers
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import fit
@@ -78,7 +77,7 @@ class CodingRecipe(Recipe):
     def basis(self) -> np.ndarray:
         """The transform, learned from images that are not held out."""
         training, _ = self.split
-        return block_basis(self.images[training[:: max(1, len(training) // COUNTED)]])
+        return transform.block_basis(self.images[training[:: max(1, len(training) // COUNTED)]])
 
     def batches(self, first_epoch=0):
         config, (training, _) = self.config, self.split
@@ -120,7 +119,7 @@ class ContextRecipe(CodingRecipe):
         return rate_loss
 
     def prepare(self, images, log_steps):
-        coefficients = to_blocks(images) @ self.basis.T / 2.0 ** log_steps[:, None, None]
+        coefficients = transform.to_blocks(images) @ self.basis.T / 2.0 ** log_steps[:, None, None]
         return (coefficients, log_steps), np.zeros(len(images))
 
     def export(self, model, run):
@@ -128,7 +127,7 @@ class ContextRecipe(CodingRecipe):
 
     def coded(self, model) -> Codec:
         """A codec of this network, with tables as its loss expects them, without a restorer."""
-        return Codec(self.basis, exact_weights(model), expected_counts())
+        return Codec(self.basis, exact_weights(model), entropy.expected_counts())
 
 
 class RestorerRecipe(CodingRecipe):
@@ -145,8 +144,8 @@ class RestorerRecipe(CodingRecipe):
 
     def prepare(self, images, log_steps):
         step = 2.0 ** log_steps[:, None, None]
-        coefficients = np.rint(to_blocks(images) @ self.basis.T / step) * step
-        return (from_blocks(coefficients @ self.basis), log_steps), images
+        coefficients = np.rint(transform.to_blocks(images) @ self.basis.T / step) * step
+        return (transform.from_blocks(coefficients @ self.basis), log_steps), images
 
     def pictures(self, model):
         (rounded, log_steps), images = self.watched()
@@ -221,15 +220,15 @@ def count_symbols(images, begun: Codec, seed: int = 0) -> np.ndarray:
         begun: a codec with the trained context network.
         seed: of the steps.
     """
-    expected = expected_counts()
+    expected = entropy.expected_counts()
     random = np.random.default_rng(seed)
     counts = np.zeros(expected.shape)
     for start in range(0, min(len(images), COUNTED), 50):
         some = images[start : start + 50]
         indices = random.integers(0, 6 * 256, len(some))
         for residuals, classes in begun.residuals(some, indices):
-            tables, shifts = symbol_tables(classes)
-            np.add.at(counts, (tables, symbols(residuals, shifts)), 1)
+            tables, shifts = entropy.symbol_tables(classes)
+            np.add.at(counts, (tables, entropy.symbols(residuals, shifts)), 1)
     mixed = counts + expected * (1000 / 2**16)  # as if 1000 more had been seen
     return np.maximum(np.rint(2**16 * mixed / mixed.sum(1, keepdims=True)), 1).astype(np.int32)
 

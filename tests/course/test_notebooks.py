@@ -83,6 +83,6 @@ def test_runner_executes_and_reports(home, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["run.py", "--output", str(tmp_path / "out")])
     runner.main()
     printed = capsys.readouterr().out
-    assert "classic-faint" in printed and "LSB, 4 bits" in printed
+    assert "linear hiding" in printed and "LSB, 4 bits" in printed
     assert (tmp_path / "out" / "quick" / "notebooks" / "04_evaluation.ipynb").is_file()
     assert (tmp_path / "out" / "quick" / "figures" / "04_trade_off.png").is_file()

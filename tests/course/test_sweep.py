@@ -13,7 +13,7 @@ POINT = REPO / "notebooks" / "sweep_point.ipynb"
 
 def write_grid(folder, bits):
     grid = folder / "grid.yaml"
-    grid.write_text(f"common: {{data: sample, pairs: 4}}\npoints: [{{model: LSB, bits: {bits}}}]\n")
+    grid.write_text(f"common: {{data: sample, pairs: 4}}\npoints: [{{model: lsb, bits: {bits}}}]\n")
     return grid
 
 
@@ -33,12 +33,12 @@ def test_a_sweep_reports_failures_and_resumes(home, tmp_path, monkeypatch, capsy
     assert picture.read_bytes().startswith(b"\x89PNG")
 
     runs = tmp_path / "sweep" / "runs"
-    kept, lost = runs / "LSB-bits-1", runs / "LSB-bits-2"
+    kept, lost = runs / "lsb-bits-1", runs / "lsb-bits-2"
     before = (kept / "scores.csv").stat().st_mtime_ns, (kept / "notebook.ipynb").stat().st_mtime_ns
     (lost / "scores.csv").rename(lost / "scores.writing")  # as if it was killed while it wrote
     picture.unlink()
     code, printed, again = run([1, 2])
-    assert code == 0 and "LSB-bits-1: done before" in printed and "LSB-bits-2: done\n" in printed
+    assert code == 0 and "lsb-bits-1: done before" in printed and "lsb-bits-2: done\n" in printed
     after = (kept / "scores.csv").stat().st_mtime_ns, (kept / "notebook.ipynb").stat().st_mtime_ns
     assert after == before
     assert picture.is_file() and again.equals(table)
