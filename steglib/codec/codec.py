@@ -72,11 +72,7 @@ class Codec:
 
     @functools.cached_property
     def restorer(self):
-        """The network that restores, or None. Loaded only when asked for: hiding needs no Keras.
-
-        Raises:
-            ValueError: its file is damaged.
-        """
+        """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
         with reading(self._restorer), without_chatter():

@@ -109,6 +109,10 @@ def test_tiles_are_coded_one_by_one(codec, cut):
     for picture in (cut(8, 520), cut(8, 513), cut(8, 513).swapaxes(1, 2)):
         height, width = picture.shape[1:3]
         whole = codec.decode(codec._write(picture, [900]), height, width)
+        wanted = quantise(picture, codec.basis, log_steps([900]))[0]
+        assert np.array_equal(
+            codec.quantised(codec._write(picture, [900])[0], height, width), wanted
+        )
         rest = slice(TILE * (height > TILE), None), slice(TILE * (width > TILE), None)
         for tile in ((slice(TILE), slice(TILE)), rest):
             part = picture[:, *tile]

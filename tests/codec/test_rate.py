@@ -68,6 +68,16 @@ def test_a_bad_guess_costs_few_attempts(guess):
     assert (spare >= 0).all() and (spare[:3] <= [850, 540, 2000]).all()
 
 
+@pytest.mark.parametrize("spare, attempts", [(6000, 1), (5000, 2)])
+def test_nothing_finer_is_sought_where_few_bits_are_left(spare, attempts):
+    search, bits = StepSearch(960_000, [130], [-350.0], spare), []
+    while search.open.size:
+        indices = search.propose()
+        bits.append(RATES[0, indices])
+        search.record(indices, bits[-1])
+    assert len(bits) == attempts and bits[0] == 960_000 - 5500
+
+
 def test_no_step_fits():
     """That is known after few attempts, and said by an index that is none."""
     count_bits = Rates()
