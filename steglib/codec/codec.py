@@ -35,7 +35,7 @@ from steglib.codec.rate import (
 from steglib.codec.transform import BLOCK, TILE, block_grid, dequantise, quantise, tiles
 from steglib.progress import bar, without_chatter
 
-HEADER = 2  # bytes: the step
+STEP_BYTES = 2  # of a code: the index of its step
 BATCH = TILE * TILE  # pixels of small pictures that are coded at once
 PLENTY = 1.0  # bits for each sample: with more, every picture fits
 AHEAD = 128  # bits that the range decoder may hold when it has read all words
@@ -72,11 +72,7 @@ class Codec:
 
     @functools.cached_property
     def restorer(self):
-        """The network that restores, or None. Loaded only when asked for: hiding needs no Keras.
-
-        Raises:
-            ValueError: its file is damaged.
-        """
+        """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
         with reading(self._restorer), without_chatter():
@@ -141,13 +137,7 @@ class Codec:
             PayloadError: other bytes, where that is seen at all.
             ValueError: the restorer's file is damaged.
         """
-        _ = self.restorer  # loaded here, so that nobody blames its file's faults on the bytes
-        try:
-            return self._decode(codes, height, width)
-        except ValueError as error:
-            raise PayloadError(f"No such codec wrote the image's data: {error}") from error
-
-    def _decode(self, codes, height, width):
+        _ = self.restorer  # loaded here, in no thread
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
         with threadpool_limits(1, "blas"), _in_background(self._restore) as restore:
             for batch in _batches(*pictures.shape[:3]):
@@ -163,7 +153,7 @@ class Codec:
             int32 [rows, columns, 192] for the picture's blocks of 8×8 pixels.
 
         Raises:
-            ValueError: as `decode`.
+            PayloadError: as `decode`.
         """
         whole = np.empty((*block_grid(height, width), STARTS[-1]), np.int32)
         for (vertical, horizontal), values in self._read([code], height, width):
@@ -234,14 +224,14 @@ class Codec:
             for writer, residuals, classes in zip(writers, *group, strict=True):
                 writer.write(residuals, classes)
         return [
-            int(index).to_bytes(HEADER, "big") + writer.to_bytes()
+            int(index).to_bytes(STEP_BYTES, "big") + writer.to_bytes()
             for index, writer in zip(indices, writers, strict=True)
         ]
 
     def _read(self, codes, height, width):
         """Yields each tile and its coefficients in steps, float32 [n, rows, columns, 192]."""
         steps = log_steps(_step_indices(codes))
-        readers = [ResidualReader(self._tables, code[HEADER:]) for code in codes]
+        readers = [ResidualReader(self._tables, code[STEP_BYTES:]) for code in codes]
 
         def read(scales):
             classes = scale_classes(scales)
@@ -290,16 +280,18 @@ def _batches(n, height, width):
 
 def _symbol_bits(size):
     """How many bits of symbols fit `size` bytes: the coder writes words, and ends with some."""
-    bits = 32 * ((size - HEADER) // 4)
+    bits = 32 * ((size - STEP_BYTES) // 4)
     return bits - min(48, bits // 8)
 
 
 def _step_indices(codes):
     """The index of the step in each code, int [n]."""
-    indices = [int.from_bytes(code[:HEADER], "big") for code in codes]
+    indices = [int.from_bytes(code[:STEP_BYTES], "big") for code in codes]
     for code, index in zip(codes, indices, strict=True):
-        if len(code) < HEADER or len(code) % 4 != HEADER or index >= STEPS:
-            raise ValueError(f"These {len(code)} bytes are no code of a picture.")
+        if len(code) < STEP_BYTES or len(code) % 4 != STEP_BYTES or index >= STEPS:
+            raise PayloadError(
+                f"No such codec wrote the image's data: {len(code)} bytes are no code."
+            )
     return np.array(indices)
 
 
@@ -315,4 +307,6 @@ def _check_enough(codes, readers, bits):
     """That the codes can hold so many more bits: else nothing ends a huge picture early."""
     for code, reader in zip(codes, readers, strict=True):
         if bits > (AHEAD if reader.exhausted else 8 * len(code)):
-            raise ValueError(f"These {len(code)} bytes end before their picture does.")
+            raise PayloadError(
+                f"No such codec wrote the image's data: {len(code)} bytes end before their picture."
+            )

@@ -9,6 +9,7 @@ lies further out than a table reaches is escaped.
 import numpy as np
 from constriction import stream
 
+from steglib.channels.frame import PayloadError
 from steglib.codec.contexts import SCALES
 
 PER_OCTAVE = 8
@@ -121,7 +122,7 @@ class ResidualReader:
         """The next residuals, int32 [k], for scale classes uint8 [k].
 
         Raises:
-            ValueError: no writer wrote these bytes, where that is seen.
+            PayloadError: no writer wrote these bytes, where that is seen.
         """
         order = np.argsort(classes, kind="stable")
         classes = classes[order]
@@ -144,7 +145,7 @@ class ResidualReader:
         try:
             return self._coder.decode(model, count)
         except AssertionError as error:  # so constriction says that the bytes are invalid
-            raise ValueError("These bytes are no code of a picture.") from error
+            raise PayloadError("No such codec wrote the image's data.") from error
 
 
 def _class_runs(classes, lowest=0):

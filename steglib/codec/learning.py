@@ -211,7 +211,7 @@ def learn_codec(
 
 
 def count_symbols(images, begun: Codec, seed: int = 0) -> np.ndarray:
-    """Counts what the residuals are at each level of scale, int [56, 122].
+    """Counts what the residuals are in each scale class, int [56, 122].
 
     What was never seen keeps the chance that a logistic distribution gives it.
 
@@ -226,8 +226,8 @@ def count_symbols(images, begun: Codec, seed: int = 0) -> np.ndarray:
     for start in range(0, min(len(images), COUNTED), 50):
         some = images[start : start + 50]
         indices = random.integers(0, 6 * 256, len(some))
-        for residuals, levels in begun.residuals(some, indices):
-            tables, shifts = entropy.symbol_tables(levels)
+        for residuals, classes in begun.residuals(some, indices):
+            tables, shifts = entropy.symbol_tables(classes)
             np.add.at(counts, (tables, entropy.symbols(residuals, shifts)), 1)
     mixed = counts + expected * (1000 / 2**16)  # as if 1000 more had been seen
     return np.maximum(np.rint(2**16 * mixed / mixed.sum(1, keepdims=True)), 1).astype(np.int32)

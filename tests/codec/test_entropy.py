@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from steglib import load_model
+from steglib.channels.frame import PayloadError
+from steglib.codec.contexts import SCALES
 from steglib.codec.entropy import (
-    CLASSES,
     ESCAPE,
     LIMIT,
     NARROW,
@@ -17,38 +17,74 @@ from steglib.codec.entropy import (
 )
 
 
-def test_residuals_of_all_widths():
-    """Each of 129 classes, with residuals far out; the length is as estimated."""
+@pytest.fixture(scope="module")
+def tables():
+    return SymbolTables(expected_counts())
+
+
+@pytest.fixture(scope="module")
+def residuals_of_all_classes():
+    """Residuals, some far out, and their 129 classes."""
     random = np.random.default_rng(0)
-    classes = np.repeat(np.arange(CLASSES), 60).astype(np.uint8)
+    classes = np.repeat(np.arange(129), 60).astype(np.uint8)
     random.shuffle(classes)
-    log_scales = classes / 8.0 - 5
-    assert np.array_equal(scale_classes(log_scales), classes)
-    residuals = np.rint(random.logistic(size=len(classes)) * 2.0**log_scales).astype(np.int32)
+    scales = 2.0 ** (classes / 8.0 - 5)
+    residuals = np.rint(random.logistic(size=len(classes)) * scales).astype(np.int32)
     residuals[::37] = random.integers(-32000, 32000, len(residuals[::37]))
-    models = SymbolTables(load_model("residue").codec.counts)
-    writer = ResidualWriter(models)
-    writer.write(residuals, classes)
+    return residuals, classes
+
+
+def test_residuals_of_all_classes_come_back(tables, residuals_of_all_classes):
+    """And take as many bits as estimated."""
+    residuals, classes = residuals_of_all_classes
+    _, shifts = symbol_tables(classes)
+    assert (symbols(residuals, shifts) == ESCAPE).sum() > 100 and shifts.max() == 10
+    writer = ResidualWriter(tables)
+    for half in (slice(0, 4000), slice(4000, None)):
+        writer.write(residuals[half], classes[half])
     code = writer.to_bytes()
-    tables, shifts = symbol_tables(classes)
-    assert (symbols(residuals, shifts) == ESCAPE).sum() > 100
-    assert tables.min() == 0 and tables.max() == NARROW - 1 and shifts.max() == 10
-    (bits,) = models.bits(residuals[None], classes[None])
-    assert -1 <= 8 * len(code) - bits <= 65 + 0.001 * bits
-    reader = ResidualReader(models, code)
+    (bits,) = tables.bits(residuals[None], classes[None])
+    assert len(code) % 4 == 0 and -1 <= 8 * len(code) - bits <= 65 + 0.001 * bits
+    reader = ResidualReader(tables, code)
     assert not reader.exhausted
-    assert np.array_equal(reader.read(classes), residuals)
+    for half in (slice(0, 4000), slice(4000, None)):
+        assert np.array_equal(reader.read(classes[half]), residuals[half])
     assert reader.exhausted
 
 
-def test_tables():
-    classes = np.arange(CLASSES, dtype=np.uint8)
-    tables, shifts = symbol_tables(classes)
-    assert np.array_equal(tables + 8 * shifts, classes)
-    assert tables.max() < NARROW and (tables[shifts > 0] >= NARROW - 8).all()
-    for one in classes.tolist():  # one by one as all at once, whatever NumPy does about uint8
-        assert symbol_tables(one) == (tables[one], shifts[one])
+def test_bits_are_those_of_each_picture(tables, residuals_of_all_classes):
+    residuals, classes = (array.reshape(2, -1) for array in residuals_of_all_classes)
+    together = tables.bits(residuals, classes)
+    alone = [tables.bits(residuals[i : i + 1], classes[i : i + 1])[0] for i in range(2)]
+    assert together.shape == (2,) and together.tolist() == pytest.approx(alone)
+
+
+def test_bytes_of_another_writer_are_an_error_of_their_own(tables):
+    """Not constriction's AssertionError."""
+    with pytest.raises(PayloadError, match="No such codec"):
+        ResidualReader(tables, b"\xff" * 40).read(np.full(100, 20, np.uint8))
+
+
+def test_classes_of_scales():
+    scales = np.array([SCALES[0], SCALES[0] + 0.124, SCALES[0] + 0.125, 0, SCALES[1]])
+    assert scale_classes(scales).tolist() == [0, 0, 1, 40, 128]
+
+
+def test_tables_of_classes():
+    classes = np.arange(129, dtype=np.uint8)
+    rows, shifts = symbol_tables(classes)
+    assert np.array_equal(rows + 8 * shifts, classes)
+    assert rows.max() < NARROW and (rows[shifts > 0] >= NARROW - 8).all()
+    for scale_class in classes.tolist():  # one by one as all at once, whatever NumPy does to uint8
+        assert symbol_tables(scale_class) == (rows[scale_class], shifts[scale_class])
+
+
+def test_symbols():
     assert symbols(np.int32([-61, -60, 0, 60, 61]), 0).tolist() == [ESCAPE, 0, LIMIT, 120, ESCAPE]
+    assert symbols(np.int32([-3, -2, 1, 2, 5]), 2).tolist() == [59, 60, 60, 61, 61]
+
+
+def test_expected_counts_are_those_of_logistic_distributions():
     counts = expected_counts()
     assert counts.shape == (NARROW, ESCAPE + 1) and counts.min() >= 1
     assert np.array_equal(counts[:, :LIMIT], counts[:, LIMIT + 1 : ESCAPE][:, ::-1])
