@@ -62,11 +62,15 @@ def test_a_wheel_hides_reveals_and_inspects_without_the_course(installed, tmp_pa
     assert looked.returncode == 0 and "It hides a picture" in looked.stdout
 
 
-def test_what_needs_the_course_says_so(installed, tmp_path):
-    done = steglib(installed, tmp_path, "evaluate")
+def test_what_needs_the_course_says_so(installed, tmp_path, pairs):
+    (tmp_path / "data" / "val").mkdir(parents=True)
+    (tmp_path / "data" / "train").mkdir()
+    for i, image in enumerate(pairs[0]):
+        write_photo(image, tmp_path / "data" / "val" / f"{i}.png")
+    done = steglib(installed, tmp_path, "evaluate", "lsb:2", "--data", "data", "--pairs", "2")
     assert done.returncode == 2
-    assert done.stderr.strip().splitlines()[-1].startswith("steglib: ")
-    assert "steglib[course]" in done.stderr
+    message = done.stderr.strip().splitlines()[-1]
+    assert message == 'steglib: This needs pandas: pip install "steglib[course]"'
 
 
 def test_every_wing_and_the_weights_are_in_it(installed):

@@ -59,6 +59,8 @@ def run(options: argparse.Namespace) -> int:
         return 141
     except ERRORS as error:
         return _report(error)
+    except ModuleNotFoundError as error:
+        return _report(f'This needs {error.name}: pip install "steglib[course]"')
     except KeyboardInterrupt:
         print("steglib: interrupted", file=sys.stderr)
         return 130
