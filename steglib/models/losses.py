@@ -7,7 +7,7 @@ Both compare grey levels 0…255. `full_loss` and the metrics take joined images
 import keras
 from keras import ops
 
-SCALES = ("mse", "log")
+SCALES = ("mse", "log", "log_sum")
 
 
 def _image_mse(y_true, y_pred):
@@ -18,10 +18,9 @@ def _psnr(mse):
     return 10.0 * ops.log10(255.0**2 / (mse + 1e-9))
 
 
-def _penalty(y_true, y_pred, scale):
-    mse = _image_mse(y_true, y_pred)
+def _decibels(mse):
     # At least the error of rounding alone, 1/12: no gain in chasing what a file cannot hold.
-    return mse if scale == "mse" else -_psnr(mse + 1.0 / 12.0)
+    return -_psnr(mse + 1.0 / 12.0)
 
 
 @keras.saving.register_keras_serializable("steglib")
@@ -31,7 +30,8 @@ class RevealLoss(keras.losses.Loss):
     Args:
         scale: "mse" for the mean squared error (grey levels squared), "log" for minus the
             PSNR in decibels: the logarithm of each image's MSE, so that no hard image
-            outweighs the others.
+            outweighs the others. "log_sum" is the same here; in the full loss, it is the
+            logarithm of each pair's sum.
     """
 
     def __init__(self, scale="mse", name="reveal_loss", **kwargs):
@@ -42,7 +42,8 @@ class RevealLoss(keras.losses.Loss):
 
     def call(self, y_true, y_pred):
         """[n] losses of secrets y_true and revealed images y_pred, both [n, h, w, 3]."""
-        return _penalty(y_true, y_pred, self.scale)
+        mse = _image_mse(y_true, y_pred)
+        return mse if self.scale == "mse" else _decibels(mse)
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}
@@ -52,9 +53,12 @@ class RevealLoss(keras.losses.Loss):
 class FullLoss(RevealLoss):
     """The reveal loss plus β times the same loss between covers and stego images.
 
+    From a random start, "log" collapses: it gains more by changing nothing of the cover than by
+    hiding anything. "log_sum", the logarithm of both errors' weighted sum, does not.
+
     Args:
         beta: weight of the cover, ≥ 0.
-        scale: as in `RevealLoss`.
+        scale: "mse", "log" or "log_sum", as in `RevealLoss`.
     """
 
     def __init__(self, beta=1.0, scale="mse", name="full_loss", **kwargs):
@@ -63,8 +67,11 @@ class FullLoss(RevealLoss):
 
     def call(self, y_true, y_pred):
         """[n] losses of joined images, both [n, h, w, 6]."""
-        reveal = super().call(y_true[..., 3:], y_pred[..., 3:])
-        return reveal + self.beta * _penalty(y_true[..., :3], y_pred[..., :3], self.scale)
+        reveal, cover = reveal_mse(y_true, y_pred), cover_mse(y_true, y_pred)
+        if self.scale == "log":
+            return _decibels(reveal) + self.beta * _decibels(cover)
+        full = reveal + self.beta * cover
+        return full if self.scale == "mse" else _decibels(full)
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}
