@@ -12,6 +12,7 @@ import run as runner
 
 REPO = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted(REPO.glob("notebooks/0*.ipynb"))
+BUILDING = "02_model_building", "03_training"  # chapters that build what the package has
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -70,7 +71,8 @@ def test_quick_is_what_the_notebooks_default_to():
 def test_cells_are_short_and_logic_lives_in_the_package(path):
     sources = [cell.source for cell in code_cells(path)]
     assert max(len(source.splitlines()) for source in sources) <= 25
-    assert sum(len(re.findall(r"^ *def ", source, re.M)) for source in sources) <= 2
+    most = 5 if path.stem in BUILDING else 2
+    assert sum(len(re.findall(r"^ *def ", source, re.M)) for source in sources) <= most
 
 
 @by_name
