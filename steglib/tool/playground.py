@@ -127,6 +127,8 @@ class Picker(widgets.VBox):
 class _Panel(widgets.VBox):
     """A button, and what came of pressing it: a picture, a message, a file (which `_work` returns).
 
+    Subclasses say in `appears` what a person will see.
+
     Args:
         label: of the button.
         pickers: of photographs.
@@ -155,7 +157,7 @@ class _Panel(widgets.VBox):
             setting.disabled = option not in entry.options
 
     def __repr__(self):  # all that GitHub shows
-        return f"(Run this notebook: a panel with the button {self.button.description} comes here.)"
+        return f"(Run this notebook, and here appear {self.appears})"
 
     def _load(self, base=None):
         return load(self.model.value, base, self.password.value)
@@ -185,6 +187,13 @@ class HidePanel(_Panel):
         magnify: differences are shown times this.
     """
 
+    appears = (
+        "two lists with upload buttons, for the cover and the secret, each with a small picture of "
+        "what is chosen; a list of models, a slider for the base, a field for a password; and the "
+        "button Hide. Once pressed, it shows the six pictures from above, with their PSNRs, and a "
+        "link that downloads the stego image."
+    )
+
     def __init__(self, file, cover, secret, model, base=5, password="", magnify=20):
         self.file, self.magnify = file, magnify
         self.cover = Picker("Cover: all may see it", [cover, *SAMPLES])
@@ -210,6 +219,12 @@ class RevealPanel(_Panel):
         stego: the file to choose first.
         model, password: as in `HidePanel`.
     """
+
+    appears = (
+        "a list with an upload button for the stego image, with a small picture of it; a list of "
+        "models, a field for the password; and the button Reveal. Once pressed, it shows the "
+        "secret, says how many pixels it has, and gives a link that downloads it."
+    )
 
     def __init__(self, file, stego, model, password=""):
         self.file = file
