@@ -127,7 +127,7 @@ class Picker(widgets.VBox):
 class _Panel(widgets.VBox):
     """A button, and what came of pressing it: a picture, a message, a file (which `_work` returns).
 
-    Subclasses say in `appears` what a person will see.
+    Subclasses say in `appears` what a person does here.
 
     Args:
         label: of the button.
@@ -157,7 +157,7 @@ class _Panel(widgets.VBox):
             setting.disabled = option not in entry.options
 
     def __repr__(self):  # all that GitHub shows
-        return f"(Run this notebook, and here appear {self.appears})"
+        return f"(Run this notebook: here you {self.appears}.)"  # ipywidgets cuts it after 110
 
     def _load(self, base=None):
         return load(self.model.value, base, self.password.value)
@@ -187,12 +187,7 @@ class HidePanel(_Panel):
         magnify: differences are shown times this.
     """
 
-    appears = (
-        "two lists with upload buttons, for the cover and the secret, each with a small picture of "
-        "what is chosen; a list of models, a slider for the base, a field for a password; and the "
-        "button Hide. Once pressed, it shows the six pictures from above, with their PSNRs, and a "
-        "link that downloads the stego image."
-    )
+    appears = "choose two photographs and a model, press Hide, and see the six pictures"
 
     def __init__(self, file, cover, secret, model, base=5, password="", magnify=20):
         self.file, self.magnify = file, magnify
@@ -220,11 +215,7 @@ class RevealPanel(_Panel):
         model, password: as in `HidePanel`.
     """
 
-    appears = (
-        "a list with an upload button for the stego image, with a small picture of it; a list of "
-        "models, a field for the password; and the button Reveal. Once pressed, it shows the "
-        "secret, says how many pixels it has, and gives a link that downloads it."
-    )
+    appears = "choose a stego image and its model, press Reveal, and see the secret"
 
     def __init__(self, file, stego, model, password=""):
         self.file = file
