@@ -7,6 +7,9 @@ import tempfile
 _HOME = tempfile.TemporaryDirectory(prefix="steglib-tests-")
 os.environ["STEGLIB_HOME"] = _HOME.name
 
+# Solutions run in the slow tier: tests/course/test_solutions.py.
+collect_ignore = ["notebooks/solutions"]
+
 
 def pytest_collectstart(collector):
     if hasattr(collector, "skip_compare"):

@@ -1,6 +1,6 @@
-"""Executes the notebooks in place with their default parameters, for committing.
+"""Executes the notebooks and solutions in place with their default parameters, for committing.
 
-    python notebooks/refresh.py [NAME …]
+    python notebooks/refresh.py [NAME …]     such as 03_training or solutions/03_training
 
 Log lines and progress bars (all that goes to stderr) are left out of the outputs.
 """
@@ -18,7 +18,7 @@ HERE = Path(__file__).resolve().parent
 
 def refresh(path: Path) -> None:
     notebook = nbformat.read(path, as_version=4)
-    NotebookClient(notebook, resources={"metadata": {"path": HERE}}, timeout=1800).execute()
+    NotebookClient(notebook, resources={"metadata": {"path": path.parent}}, timeout=1800).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # times, which differ in every run
         if cell.cell_type == "code":
@@ -27,7 +27,11 @@ def refresh(path: Path) -> None:
 
 
 def main() -> None:
-    names = sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb"))
+    names = sys.argv[1:] or [
+        str(path.relative_to(HERE).with_suffix(""))
+        for folder in (HERE, HERE / "solutions")
+        for path in sorted(folder.glob("*.ipynb"))
+    ]
     with tempfile.TemporaryDirectory() as home:
         os.environ["STEGLIB_HOME"] = home
         for name in names:

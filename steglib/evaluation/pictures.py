@@ -107,17 +107,19 @@ def show_hiding(cover, secret, stego, revealed, magnify: float = 20):
     return figure
 
 
-def show_components(basis, size: int, count: int = 32):
-    """Components of a block as pictures, each scaled to the full range.
+def show_components(basis, size: int, numbers=range(1, 33), columns: int = 8):
+    """Components of a block as pictures, each scaled to the full range and titled by its number.
 
     Args:
         basis: float [size·size·3, d], a component in each column.
         size: of the block, in pixels a side.
-        count: how many of them, from the first on.
+        numbers: which of them, counted from 1, the strongest.
+        columns: in a row, at most.
     """
-    blocks = basis[:, :count].T.reshape(-1, size, size, 3)
+    blocks = basis[:, np.array(numbers) - 1].T.reshape(-1, size, size, 3)
     scale = np.abs(blocks).max(axis=(1, 2, 3), keepdims=True)
-    return show_images(np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8), columns=16)
+    levels = np.rint(127.5 + 127.5 * blocks / scale).astype(np.uint8)
+    return show_images(levels, [str(number) for number in numbers], columns)
 
 
 def magnified(a, b, factor: float) -> np.ndarray:

@@ -127,6 +127,8 @@ class Picker(widgets.VBox):
 class _Panel(widgets.VBox):
     """A button, and what came of pressing it: a picture, a message, a file (which `_work` returns).
 
+    Subclasses say in `appears` what a person does here.
+
     Args:
         label: of the button.
         pickers: of photographs.
@@ -155,7 +157,7 @@ class _Panel(widgets.VBox):
             setting.disabled = option not in entry.options
 
     def __repr__(self):  # all that GitHub shows
-        return f"(Run this notebook: a panel with the button {self.button.description} comes here.)"
+        return f"(Run this notebook: here you {self.appears}.)"  # ipywidgets cuts it after 110
 
     def _load(self, base=None):
         return load(self.model.value, base, self.password.value)
@@ -185,6 +187,8 @@ class HidePanel(_Panel):
         magnify: differences are shown times this.
     """
 
+    appears = "choose two photographs and a model, press Hide, and see the six pictures"
+
     def __init__(self, file, cover, secret, model, base=5, password="", magnify=20):
         self.file, self.magnify = file, magnify
         self.cover = Picker("Cover: all may see it", [cover, *SAMPLES])
@@ -210,6 +214,8 @@ class RevealPanel(_Panel):
         stego: the file to choose first.
         model, password: as in `HidePanel`.
     """
+
+    appears = "choose a stego image and its model, press Reveal, and see the secret"
 
     def __init__(self, file, stego, model, password=""):
         self.file = file

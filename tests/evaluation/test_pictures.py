@@ -71,9 +71,12 @@ def test_show_hiding_of_two_sizes(four):
 
 def test_show_components():
     basis = np.eye(12)[:, ::-1] * -3
-    first, last = shown(pictures.show_components(basis, 2, count=2))
-    assert first[1, 1, 2] == 0 and last[1, 1, 1] == 0
+    figure = pictures.show_components(basis, 2, [1, 12])
+    first, last = shown(figure)
+    assert first[1, 1, 2] == 0 and last[0, 0, 0] == 0
     assert np.sum(first != 128) == np.sum(last != 128) == 1
+    assert titles(figure) == ["1", "12"]
+    assert len(pictures.show_components(np.eye(48), 4).axes) == 32
 
 
 def test_figures_are_saved_without_a_trace_of_when(home):

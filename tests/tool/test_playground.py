@@ -62,6 +62,12 @@ def test_samples_are_read_without_network():
     assert {playground.read(name).image.shape[2] for name in playground.SAMPLES} == {3}
 
 
+def test_where_no_widgets_are_shown_a_line_says_what_would_appear(panel, tmp_path):
+    for one in (panel, RevealPanel(tmp_path / "revealed.png", panel.file, "residue")):
+        line = one._repr_mimebundle_()["text/plain"]
+        assert line == repr(one) and f"press {one.button.description}" in line
+
+
 def test_what_is_chosen_is_shown():
     picker = playground.Picker("Cover", ["coffee", "rocket"])
     assert picker.caption.value == "600×400 pixels"
