@@ -231,7 +231,8 @@ def trade_off(
         own, colour = points[[*settings]], colours[family]
         look = {"marker": next(markers), "markersize": 7, "zorder": 3, "color": colour}
         axis.plot(*own.T, label=family, linestyle="-" if len(own) > 1 else "", **look)
-        labels.append((own[own[:, 0].argmax()], family, colour))
+        order = own[:, 0].argsort()
+        labels.append((own[order[[-1, 0]]], family, colour))
     if ranges is not None:
         ends = _shown(ranges.loc[summary.index, columns].to_numpy(), metric).reshape(-1, 2, 2)
         for (x, y), (across, along) in zip(points, ends, strict=True):
@@ -241,7 +242,7 @@ def trade_off(
         if not np.isnan(place).any():
             look = {"color": colour, "marker": "x+12"[i % 4], "markersize": 9, "mew": 1.5}
             axis.plot(*[[x] for x in place], label=name, linestyle="", **look)
-            labels.append((place, textwrap.fill(name, 24), colour))
+            labels.append(([place], textwrap.fill(name, 24), colour))
     labels += _settings(points, families, colours)
     unit = NAMES[metric] + ", dB" * (metric == "psnr")
     axis.set(xlabel=f"cover {unit}", ylabel=f"secret {unit}")
@@ -251,21 +252,21 @@ def trade_off(
 
 
 def _settings(points, families, colours):
-    """(point, text, colour) of each setting; of each base only at its highest point."""
+    """([point], text, colour) of each setting; of each base only at its highest point."""
     bases = {}
     for family, settings in families.items():
         for row, setting in settings.items():
             if setting.startswith("base "):
                 kept = bases.get(setting)
-                if kept is None or points[row, 1] > kept[0][1]:
-                    bases[setting] = (points[row], setting, colours[family])
+                if kept is None or points[row, 1] > kept[0][0][1]:
+                    bases[setting] = ([points[row]], setting, colours[family])
             elif setting:
-                yield points[row], setting, colours[family]
+                yield [points[row]], setting, colours[family]
     yield from bases.values()
 
 
 def _label(axis, labels):
-    """Writes each label beside its point, where it covers neither lines nor other labels."""
+    """Writes each label beside one of its points, where it covers neither lines nor other labels."""
     figure = axis.figure
     figure.canvas.draw()  # fixes the layout
     taken = []
@@ -276,8 +277,8 @@ def _label(axis, labels):
             taken.append((x - 3, y - 3, x + 3, y + 3))
     frame = axis.get_window_extent()
     ways = [(9, 0), (7, 10), (7, -10), (-9, 0), (-7, 10), (-7, -10), (0, 13), (0, -13)]
-    for point, text, colour in labels:
-        for far, (x, y) in itertools.product((1, 1.8, 2.8), ways):
+    for places, text, colour in labels:
+        for far, point, (x, y) in itertools.product((1, 1.8, 2.8), places, ways):
             note = axis.annotate(
                 text,
                 point,
@@ -300,7 +301,7 @@ def _label(axis, labels):
             note.remove()
         else:
             note = axis.annotate(
-                text, point, (9, 0), textcoords="offset points", color=colour, fontsize=11
+                text, places[0], (9, 0), textcoords="offset points", color=colour, fontsize=11
             )
             box = note.get_window_extent()
         taken.append((box.x0 - 6, box.y0, box.x1 + 6, box.y1))

@@ -48,7 +48,9 @@ def show_images(images, titles=None, columns: int = 8):
     return figure
 
 
-def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10, zoom=None, labels=None):
+def show_pairs(
+    covers, secrets, stegos, revealed, magnify: float = 10, zoom=None, labels=None, side=1.5
+):
     """Rows of cover, stego, their difference, secret, revealed, their difference.
 
     Args:
@@ -56,8 +58,9 @@ def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10, zoom=None
         magnify: differences are shown times this, around mid-grey.
         zoom: where to look closer, see `add_zoom`; None for nowhere.
         labels: a name for each row, written to its left; None for none.
+        side: of each picture, in inches.
     """
-    figure, axes = _grid(len(covers), 6, 1.8)
+    figure, axes = _grid(len(covers), 6, side)
     titles = ["cover", "stego", f"difference ×{magnify:g}"]
     titles += ["secret", "revealed", f"difference ×{magnify:g}"]
     for axis, title in zip(axes[0], titles, strict=True):
@@ -76,19 +79,20 @@ def show_pairs(covers, secrets, stegos, revealed, magnify: float = 10, zoom=None
     return figure
 
 
-def show_pair(cover, secret, stego, revealed, zoom=None):
+def show_pair(cover, secret, stego, revealed, zoom=None, side: float = 3):
     """The four images uint8 [h, w, 3] of one pair, large, with PSNRs.
 
     Args:
         cover, secret, stego, revealed: uint8 [h, w, 3].
         zoom: where to look closer, see `add_zoom`; None for nowhere.
+        side: width of each picture, in inches.
     """
     cover_psnr, secret_psnr = metrics.psnr(
         np.stack([cover, secret]), np.stack([stego, revealed])
     ).round(1)
     titles = ["cover", "secret", f"stego\n{cover_psnr} dB", f"revealed\n{secret_psnr} dB"]
     height, width = cover.shape[:2]
-    figure, axes = plt.subplots(1, 4, figsize=(12, 3 * height / width + 0.6))
+    figure, axes = plt.subplots(1, 4, figsize=(4 * side, side * height / width + 0.6))
     for axis, image, title in zip(axes, (cover, secret, stego, revealed), titles, strict=True):
         axis.imshow(image, interpolation="nearest")
         axis.set_title(title, fontsize=TEXT + 1)
