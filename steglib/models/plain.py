@@ -12,8 +12,7 @@ from keras import layers
 
 from steglib.layers import RoundTo8Bit, skip_block
 from steglib.models.encoder_decoder import PairConfig, PairRecipe, join
-from steglib.training.optimizers import ConvolutionMuon
-from steglib.training.recipe import learning_rates
+from steglib.training.optimizers import ConvolutionMuon, learning_rates
 
 STRIDE = 4  # pixels a side that one position of the inner layers stands for
 MID_GREY = 127.5

@@ -1,9 +1,29 @@
-"""An optimizer for networks of convolutions that begin at random."""
+"""Learning rates, and an optimizer for networks of convolutions that begin at random."""
 
 import math
 
 import keras
 from keras import ops
+
+
+def learning_rates(config, updates: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """The schedule of a training with `updates` updates in all.
+
+    Args:
+        config: a `recipe.TrainingConfig`: its `schedule`, `learning_rate` and `warmup` count.
+    """
+    if config.schedule == "cosine":
+        warmup = max(1, round(config.warmup * updates))
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0,
+            warmup_target=config.learning_rate,
+            warmup_steps=warmup,
+            decay_steps=max(1, updates - warmup),
+        )
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [round(part * updates) for part in (0.2, 0.4, 0.6)],
+        [config.learning_rate * factor for factor in (1.0, 0.3, 0.1, 0.03)],
+    )
 
 
 @keras.saving.register_keras_serializable("steglib")

@@ -11,6 +11,7 @@ import numpy as np
 
 from steglib.images.datasets import load_images
 from steglib.images.pairs import split_images
+from steglib.training.optimizers import learning_rates
 
 SCHEDULES = ("cosine", "steps")
 
@@ -58,22 +59,6 @@ class TrainingConfig:
     def __post_init__(self):
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {SCHEDULES}, not {self.schedule!r}.")
-
-
-def learning_rates(config: TrainingConfig, updates: int):
-    """The Keras schedule of a training with `updates` updates in all."""
-    if config.schedule == "cosine":
-        warmup = max(1, round(config.warmup * updates))
-        return keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0,
-            warmup_target=config.learning_rate,
-            warmup_steps=warmup,
-            decay_steps=max(1, updates - warmup),
-        )
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [round(part * updates) for part in (0.2, 0.4, 0.6)],
-        [config.learning_rate * factor for factor in (1.0, 0.3, 0.1, 0.03)],
-    )
 
 
 class Recipe:

@@ -22,6 +22,7 @@ from trainings import (
 from steglib.codec.codec import Codec
 from steglib.codec.learning import ContextConfig, ContextRecipe, RestorerConfig, RestorerRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
+from steglib.models.plain import PlainConfig, PlainRecipe
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import load_config, load_history, train
 
@@ -29,6 +30,7 @@ FEW = {"images": 20, "held_out": 8, "epochs": 3, "batch_size": 4, "mixed_precisi
 SMALL = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 RECIPES = {
     "classic": (ClassicRecipe, ClassicConfig(**FEW, **SMALL)),
+    "plain": (PlainRecipe, PlainConfig(**FEW, **SMALL)),
     "contexts": (ContextRecipe, ContextConfig(**FEW, updates=2)),
     "restorer": (RestorerRecipe, RestorerConfig(**FEW, updates=4)),
 }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kit import MALFORMED, png, srgb_profile, tiff
+from malformed_files import MALFORMED, png, srgb_profile, tiff
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from kit import png, srgb_profile
+from malformed_files import png, srgb_profile
 from PIL import Image
 from PIL.ExifTags import Base
 from shell import KEY, assert_refused, change, hidden, names, pixels

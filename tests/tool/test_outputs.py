@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from kit import MALFORMED
+from malformed_files import MALFORMED
 from PIL import Image
 from PIL.ExifTags import Base
 from shell import AS_PEOPLE, assert_refused, names, pixels

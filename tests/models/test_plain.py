@@ -1,0 +1,42 @@
+import keras
+import numpy as np
+import pytest
+
+from steglib.evaluation import metrics
+from steglib.images.pairs import load_pairs
+from steglib.models.encoder_decoder import EncoderDecoder, take_apart
+from steglib.models.plain import PlainConfig, PlainRecipe, build_decoder, build_encoder
+from steglib.training.run import fit
+
+
+def test_at_most_two_million_parameters_all_of_them_trained():
+    networks = build_encoder(), build_decoder()
+    assert sum(network.count_params() for network in networks) <= 2_000_000
+    assert not any(network.non_trainable_weights for network in networks)
+
+
+def test_the_stego_image_is_8_bit_and_gradients_reach_both_networks():
+    encoder, decoder = build_encoder(8, 8, 1), build_decoder(16, 8, 1)
+    images = np.random.default_rng(0).uniform(0, 255, (2, 16, 24, 3)).astype("float32")
+    stego = keras.ops.convert_to_numpy(encoder([images, images[::-1]]))
+    assert stego.shape == images.shape and np.array_equal(stego, np.rint(stego))
+    assert stego.min() >= 0 and stego.max() <= 255
+    assert keras.ops.shape(decoder(stego)) == images.shape
+
+
+@pytest.mark.slow
+def test_a_minute_from_a_random_start_beats_copying_the_cover(pairs):
+    images = np.concatenate(pairs)
+    size = {"width": 32, "hidden": 32, "encoder_blocks": 1, "decoder_blocks": 1}
+    config = PlainConfig(batch_size=8, ema=0.9, **size)
+    covers, secrets = load_pairs(images, 8, seed=1)
+
+    def quality(updates):
+        hider = EncoderDecoder(*take_apart(fit(PlainRecipe(config, images), updates)), "plain")
+        stegos = hider.hide(covers, secrets)
+        revealed = hider.reveal(stegos)
+        return metrics.psnr(covers, stegos).mean(), metrics.psnr(secrets, revealed).mean()
+
+    at_first, later = quality(1), quality(250)
+    assert later[1] > at_first[1] + 5
+    assert sum(later) > sum(at_first) + 10
