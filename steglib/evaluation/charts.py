@@ -348,6 +348,7 @@ def error_against(table: pd.DataFrame, traits: list[str], error: str):
         axis.scatter(table[trait], table[error], s=12, alpha=0.6, color=colour)
         correlation = table[trait].corr(table[error], method="spearman")
         axis.set(xlabel=textwrap.fill(with_unit(trait), 24))
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(4))
         axis.set_title(f"rank correlation {correlation:.2f}", fontsize=12)
     axes[0, 0].set_ylabel(with_unit(error))
     return figure
