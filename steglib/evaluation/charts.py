@@ -266,7 +266,7 @@ def _settings(points, families, colours):
 
 
 def _label(axis, labels):
-    """Writes each label beside one of its points, where it covers neither lines nor other labels."""
+    """Writes each label beside one of its points, off all lines and other labels."""
     figure = axis.figure
     figure.canvas.draw()  # fixes the layout
     taken = []
