@@ -65,7 +65,7 @@ def run_point(folder: Path, values: dict, threads: int) -> str:
 
 
 def gather(points: dict[str, dict], output: Path) -> None:
-    """Means of all points that are done, one row each, in `sweep.csv` and `trade_off.png`."""
+    """Means of all points that are done, one row each, in `sweep.csv`, and plots of them."""
     import pandas as pd
 
     from steglib.evaluation import charts, pictures
@@ -81,8 +81,9 @@ def gather(points: dict[str, dict], output: Path) -> None:
         table = pd.concat(rows, ignore_index=True)
         table.to_csv(output / "sweep.csv", index=False)
         pictures.use_style()
-        figure = charts.trade_off(table.set_index("model"), peers())
-        figure.savefig(output / "trade_off.png", bbox_inches="tight")
+        for metric, name in (("psnr", "trade_off.png"), ("ssim", "trade_off_ssim.png")):
+            figure = charts.trade_off(table.set_index("model"), peers(), metric=metric)
+            figure.savefig(output / name, bbox_inches="tight")
     print(f"\n{len(rows)} of {len(points)} points are in {output / 'sweep.csv'}")
 
 

@@ -1,6 +1,8 @@
 """Plots of numbers. Functions draw and return a matplotlib figure."""
 
 import itertools
+import re
+import textwrap
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -8,10 +10,52 @@ import pandas as pd
 import seaborn as sns
 from matplotlib import ticker
 
+_PALETTE = sns.color_palette("colorblind").as_hex()
+COLOURS = {  # one for each thing that appears in more than one figure
+    "cover": _PALETTE[0],  # blue
+    "secret": _PALETTE[1],  # orange
+    "plain": _PALETTE[2],  # green
+    "classic": "#c0392b",  # red
+    "linear": "#8c510a",  # brown
+    "LSB": _PALETTE[7],  # grey
+    "residue": "#8e5ebf",  # purple
+    "JPEG": _PALETTE[9],  # sky blue
+    "WebP": "#a39a00",  # olive
+    "AVIF": "#f06fb5",  # pink
+    "JPEG 2000": "#1b2f6b",  # navy
+}
+OTHER_COLOURS = ("#222222", "#17a2a2", "#b5179e", "#7cb518", "#8d99ae")  # of all else, in turn
 GREY_LEVELS = "error, grey levels"
 HIGHEST_SSIM = 0.99999  # what a plot shows of better ones
-LINE_COLOURS = ("C0", "C1", "C2", "C3", "C4", "C9", "C5")  # of `use_style`, but for pale ones
 SSIM_TICKS = [0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9999, HIGHEST_SSIM]
+NAMES = {"psnr": "PSNR", "ssim": "SSIM", "rmse": "RMSE", "mae": "mean absolute error"}
+UNITS = {"psnr": "dB", "saturation": "share of samples", "ssim": ""}  # of others: grey levels
+
+
+def colour_of(label: str) -> str | None:
+    """The colour in `COLOURS` of what a label begins with ("LSB, 4 bits"), or None."""
+    known = [thing for thing in COLOURS if re.match(rf"{thing}\b", label)]
+    return COLOURS[max(known, key=len)] if known else None
+
+
+def colours_of(labels) -> dict[str, str]:
+    """A colour for each label: `colour_of`, or else the next of `OTHER_COLOURS`."""
+    others = itertools.cycle(OTHER_COLOURS)
+    return {label: colour_of(label) or next(others) for label in labels}
+
+
+def with_unit(column: str) -> str:
+    """What an axis says of a column of `scores` or of image traits: "cover PSNR, dB"."""
+    part, _, quantity = column.rpartition("_")
+    unit = UNITS.get(quantity, "grey levels")
+    return f"{part} {NAMES.get(quantity, quantity)}".strip() + f", {unit}" * bool(unit)
+
+
+def _legend_above(axis, columns: int = 4):
+    """Above the panel, where it hides no data."""
+    axis.legend(
+        loc="lower center", bbox_to_anchor=(0.5, 1), ncols=columns, frameon=False, borderaxespad=0.2
+    )
 
 
 def colour_histograms(images):
@@ -21,7 +65,7 @@ def colour_histograms(images):
         counts = np.bincount(np.asarray(images[..., i]).ravel(), minlength=256)
         axis.plot(counts / counts.sum() * 100, color=colour, label=colour)
     axis.set(xlabel="grey level", ylabel="% of samples", xlim=(0, 255), ylim=(0, None))
-    axis.legend()
+    _legend_above(axis)
     return figure
 
 
@@ -32,23 +76,25 @@ def component_energy(powers: dict):
         powers: from a label to the mean square coefficient of each component, strongest first.
     """
     figure, axis = plt.subplots(figsize=(7, 3.2))
+    colours = colours_of(powers)
     for label, power in powers.items():
         missing = 1 - np.cumsum(power) / power.sum()
         kept = np.arange(1, len(power)) / len(power) * 100
-        axis.semilogy(kept, missing[:-1], label=label)
-    axis.set(xlabel="% of the components kept", ylabel="energy missing", xlim=(0, 100))
-    axis.legend()
+        axis.semilogy(kept, missing[:-1], label=label, color=colours[label])
+    axis.set(xlabel="% of the components kept", ylabel="share of energy missing", xlim=(0, 100))
+    _legend_above(axis)
     return figure
 
 
 def learning_rates(schedules: dict, updates: int):
     """Learning rate against update, for Keras schedules by label, up to so many updates."""
     figure, axis = plt.subplots(figsize=(7, 2.8))
-    at = np.linspace(0, updates, 200).astype(int)
+    at, colours = np.linspace(0, updates, 200).astype(int), colours_of(schedules)
     for label, schedule in schedules.items():
-        axis.plot(at, [float(schedule(update)) for update in at], label=label)
+        rates = [float(schedule(update)) for update in at]
+        axis.plot(at, rates, label=label, color=colours[label])
     axis.set(xlabel="update", ylabel="learning rate", xlim=(0, updates), ylim=(0, None))
-    axis.legend()
+    _legend_above(axis)
     return figure
 
 
@@ -58,35 +104,46 @@ def learning_curves(history: pd.DataFrame):
     Args:
         history: of `training.run.load_history`.
     """
-    figure, axes = plt.subplots(1, 4, figsize=(13, 3))
+    figure, axes = plt.subplots(2, 2, figsize=(11, 6.4))
     epochs = history["epoch"] + 1
+    cover, secret = COLOURS["cover"], COLOURS["secret"]
     panels = {
-        "full loss": {"loss": "training", "val_loss": "held out"},
-        "MSE, held out": {"val_reveal_mse": "secret (reveal loss)", "val_cover_mse": "cover"},
-        "PSNR, held out, dB": {"val_secret_psnr": "secret", "val_cover_psnr": "cover"},
-        "learning rate": {"learning_rate": None},
+        "full loss": {"loss": ("training", "darkgrey"), "val_loss": ("held out", "black")},
+        "MSE, held out, grey levels²": {
+            "val_cover_mse": ("cover", cover),
+            "val_reveal_mse": ("secret (reveal loss)", secret),
+        },
+        "PSNR, held out, dB": {
+            "val_cover_psnr": ("cover", cover),
+            "val_secret_psnr": ("secret", secret),
+        },
+        "learning rate": {"learning_rate": ("", "black")},
     }
-    for axis, (title, lines) in zip(axes, panels.items(), strict=True):
-        for column, label in lines.items():
-            axis.plot(epochs, history[column], marker=".", label=label)
-        axis.set(title=title, xlabel="epoch")
+    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=True):
+        for column, (label, colour) in lines.items():
+            axis.plot(epochs, history[column], marker=".", label=label, color=colour)
+        axis.set(ylabel=title, xlabel="epoch")
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
         if len(lines) > 1:
-            axis.legend(fontsize=8)
+            _legend_above(axis)
     return figure
 
 
 def compare_runs(histories: dict):
-    """PSNR of cover and secret on held-out images by epoch.
+    """PSNR of cover and secret on held-out images by epoch: a colour a part, a dash a run.
 
     Args:
         histories: from a run's label to its history, of `training.run.load_history`.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
-    for axis, kind in zip(axes, ("cover", "secret"), strict=True):
-        for label, history in histories.items():
-            axis.plot(history["epoch"] + 1, history[f"val_{kind}_psnr"], marker=".", label=label)
-        axis.set(title=f"{kind}, PSNR in dB", xlabel="epoch")
-    axes[0].legend()
+    figure, axes = plt.subplots(1, 2, figsize=(11, 3.8))
+    for axis, part in zip(axes, ("cover", "secret"), strict=True):
+        dashes = itertools.cycle(("-", "--", ":", "-."))
+        for (label, history), dash in zip(histories.items(), dashes, strict=False):
+            look = {"color": COLOURS[part], "linestyle": dash, "marker": "."}
+            axis.plot(history["epoch"] + 1, history[f"val_{part}_psnr"], label=label, **look)
+        axis.set(ylabel=f"{part} PSNR, held out, dB", xlabel="epoch")
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(integer=True))
+        _legend_above(axis, columns=2)
     return figure
 
 
@@ -98,104 +155,180 @@ def error_histograms(covers, secrets, results: dict, limit: int = 25):
         results: from a model's name to its stego and its revealed images.
         limit: the axis goes from −limit to limit; what lies beyond counts at its ends.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    colours = colours_of(results)
     for axis, kind, wanted, i in ((axes[0], "cover", covers, 0), (axes[1], "secret", secrets, 1)):
         for name, images in results.items():
             errors = np.clip(images[i].astype(np.int16) - wanted, -limit, limit)
             counts = np.bincount((errors + limit).ravel(), minlength=2 * limit + 1)
-            axis.step(
-                np.arange(-limit, limit + 1), counts / errors.size * 100, where="mid", label=name
-            )
-        axis.set(title=f"pixel errors of the {kind}", xlabel=GREY_LEVELS, yscale="log")
-    axes[0].set_ylabel("% of samples")
-    axes[1].legend(fontsize=8)
+            shares = counts / errors.size * 100
+            look = {"where": "mid", "color": colours[name], "linewidth": 2}
+            axis.step(np.arange(-limit, limit + 1), shares, label=name, **look)
+        axis.set(title=f"the {kind}", xlabel=GREY_LEVELS, yscale="log")
+    axes[0].set_ylabel("% of samples (log scale)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure
 
 
-def score_bars(summary: pd.DataFrame):
-    """PSNR and SSIM of cover and secret, a bar for each row of `scores.summarise`."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 0.4 * len(summary) + 1.5), sharey=True)
-    for axis, metric, unit in ((axes[0], "psnr", "PSNR, dB"), (axes[1], "ssim", "SSIM")):
-        table = summary[[f"cover_{metric}", f"secret_{metric}"]]
-        table = table.set_axis(["cover", "secret"], axis="columns").iloc[::-1]
-        table.plot.barh(ax=axis, legend=metric == "psnr")
-        axis.set(xlabel=unit, ylabel="")
-    return figure
-
-
-def trade_off(summary: pd.DataFrame, peers: pd.DataFrame | None = None):
-    """PSNR and SSIM of the secret against those of the cover: up and right is better.
-
-    Models whose names differ only after the last comma are joined by a line; others are black.
-    What follows the comma stands beside the point. A base stands above the panel, for it changes
-    every cover alike.
+def score_bars(summary: pd.DataFrame, ranges: pd.DataFrame | None = None):
+    """PSNR as bars and SSIM as points, cover above secret, for each row of `scores.summarise`.
 
     Args:
         summary: of `scores.summarise`.
-        peers: of `scores.peers`, drawn in grey.
+        ranges: of `scores.intervals`, drawn as thin lines.
     """
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.5 * len(summary) + 1.6), sharey=True)
+    rows = np.arange(len(summary))[::-1]
+    for axis, metric in zip(axes, ("psnr", "ssim"), strict=True):
+        for part, aside in (("cover", 0.19), ("secret", -0.19)):
+            column = f"{part}_{metric}"
+            means, look = summary[column].to_numpy(), {"color": COLOURS[part], "label": part}
+            if metric == "psnr":
+                axis.barh(rows + aside, means, height=0.36, **look)
+            else:
+                axis.plot(_shown(means, metric), rows + aside, "o", **look)
+            if ranges is not None:
+                ends = _shown(ranges.loc[summary.index, column].to_numpy(), metric)
+                axis.plot(ends.T, [rows + aside] * 2, color="black", linewidth=1.5)
+        axis.set(xlabel=NAMES[metric] + ", dB" * (metric == "psnr"))
+    axes[0].set_yticks(rows, summary.index)
+    _spread_ssim(axes[1], "x", SSIM_TICKS[::2])
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False)
+    return figure
+
+
+def trade_off(
+    summary: pd.DataFrame,
+    peers: pd.DataFrame | None = None,
+    ranges: pd.DataFrame | None = None,
+    metric: str = "psnr",
+):
+    """PSNR (or SSIM) of the secret against that of the cover: up and right is better.
+
+    Models whose names differ only after the last comma are joined by a line. What follows the
+    comma stands beside its point; a base only at the highest point, as all of one base have nearly
+    the same cover.
+
+    Args:
+        summary: of `scores.summarise`.
+        peers: of `scores.peers`, drawn as crosses.
+        ranges: of `scores.intervals`, drawn as thin lines.
+        metric: "psnr" or "ssim".
+    """
+    columns = [f"cover_{metric}", f"secret_{metric}"]
+    points = _shown(summary[columns].to_numpy(), metric)
     families = {}
     for row, name in enumerate(summary.index):
         family, _, setting = name.rpartition(", ")
         families.setdefault(family or name, {})[row] = setting if family else ""
-    figure, axes = plt.subplots(1, 2, figsize=(14, 5.5))
-    for axis, metric, unit in zip(axes, ("psnr", "ssim"), ("PSNR, dB", "SSIM"), strict=True):
-        columns = [f"cover_{metric}", f"secret_{metric}"]
-        points = summary[columns].to_numpy()
-        if metric == "ssim":
-            points = np.clip(points, 0.1, HIGHEST_SSIM)
-            _spread_ssim(axis)
-        looks = itertools.cycle(zip(LINE_COLOURS, "osD^vPh", strict=True))
-        markers = itertools.cycle("*Xp<>H")
-        for family, settings in families.items():
-            colour, marker = next(looks) if len(settings) > 1 else ("black", next(markers))
-            look = {"color": colour, "marker": marker, "markersize": 7, "zorder": 3}
-            line = "-" if len(settings) > 1 else ""
-            axis.plot(*points[[*settings]].T, label=family, linestyle=line, **look)
-        for i, (name, peer) in enumerate(() if peers is None else peers.iterrows()):
-            look = {"color": "grey", "marker": "x+12"[i % 4], "markersize": 9, "mew": 1.5}
-            axis.plot(*[[peer[column]] for column in columns], label=name, linestyle="", **look)
-        _label_settings(axis, points, families)
-        axis.set(xlabel=f"cover {unit}", ylabel=f"secret {unit}")
-        axis.margins(x=0.1)
-    axes[1].legend(loc="center left", bbox_to_anchor=(1.02, 0.5), fontsize=9, frameon=False)
+    figure, axis = plt.subplots(figsize=(10, 6.2))
+    if metric == "ssim":
+        _spread_ssim(axis, "xy", SSIM_TICKS)
+    markers, colours, labels = itertools.cycle("osD^vPh"), colours_of(families), []
+    for family, settings in families.items():
+        own, colour = points[[*settings]], colours[family]
+        look = {"marker": next(markers), "markersize": 7, "zorder": 3, "color": colour}
+        axis.plot(*own.T, label=family, linestyle="-" if len(own) > 1 else "", **look)
+        order = own[:, 0].argsort()
+        labels.append((own[order[[-1, 0]]], family, colour))
+    if ranges is not None:
+        ends = _shown(ranges.loc[summary.index, columns].to_numpy(), metric).reshape(-1, 2, 2)
+        for (x, y), (across, along) in zip(points, ends, strict=True):
+            axis.plot(across, [y, y], [x, x], along, color="black", linewidth=1, zorder=4)
+    for i, (name, peer) in enumerate(() if peers is None else peers.iterrows()):
+        place, colour = [peer[column] for column in columns], "dimgrey"
+        if not np.isnan(place).any():
+            look = {"color": colour, "marker": "x+12"[i % 4], "markersize": 9, "mew": 1.5}
+            axis.plot(*[[x] for x in place], label=name, linestyle="", **look)
+            labels.append(([place], textwrap.fill(name, 24), colour))
+    labels += _settings(points, families, colours)
+    unit = NAMES[metric] + ", dB" * (metric == "psnr")
+    axis.set(xlabel=f"cover {unit}", ylabel=f"secret {unit}")
+    axis.margins(x=0.15, y=0.08)
+    _label(axis, labels)
     return figure
 
 
-def _label_settings(axis, points, families):
+def _settings(points, families, colours):
+    """([point], text, colour) of each setting; of each base only at its highest point."""
     bases = {}
-    for settings in families.values():
+    for family, settings in families.items():
         for row, setting in settings.items():
             if setting.startswith("base "):
-                bases[setting.removeprefix("base ")] = points[row, 0]
+                kept = bases.get(setting)
+                if kept is None or points[row, 1] > kept[0][0][1]:
+                    bases[setting] = ([points[row]], setting, colours[family])
             elif setting:
-                place = {"xytext": (7, 3), "textcoords": "offset points"}
-                axis.annotate(setting, points[row], fontsize=8, **place)
-    for base, x in bases.items():
-        axis.axvline(x, color="grey", linewidth=0.8, linestyle=":")
-        place = {"xytext": (0, 3), "textcoords": "offset points", "ha": "center"}
-        axis.annotate(base, (x, 1), xycoords=("data", "axes fraction"), fontsize=8, **place)
-    if bases:
-        axis.set_title("base of the residues", fontsize=9, pad=16)
+                yield [points[row]], setting, colours[family]
+    yield from bases.values()
 
 
-def _spread_ssim(axis):
+def _label(axis, labels):
+    """Writes each label beside one of its points, off all lines and other labels."""
+    figure = axis.figure
+    figure.canvas.draw()  # fixes the layout
+    taken = []
+    for line in axis.lines:
+        corners = line.get_transform().transform(np.transpose(line.get_data()))
+        at = np.linspace(0, len(corners) - 1, 20 * len(corners))
+        for x, y in zip(*[np.interp(at, range(len(corners)), c) for c in corners.T], strict=True):
+            taken.append((x - 3, y - 3, x + 3, y + 3))
+    frame = axis.get_window_extent()
+    ways = [(9, 0), (7, 10), (7, -10), (-9, 0), (-7, 10), (-7, -10), (0, 13), (0, -13)]
+    for places, text, colour in labels:
+        for far, point, (x, y) in itertools.product((1, 1.8, 2.8), places, ways):
+            note = axis.annotate(
+                text,
+                point,
+                (x * far, y * far),
+                textcoords="offset points",
+                ha="left" if x > 0 else "right" if x else "center",
+                va="center",
+                color=colour,
+                fontsize=11,
+            )
+            box = note.get_window_extent()
+            inside = (
+                frame.x0 < box.x0 and box.x1 < frame.x1 and frame.y0 < box.y0 < box.y1 < frame.y1
+            )
+            if inside and not any(
+                box.x0 < right and left < box.x1 and box.y0 < top and bottom < box.y1
+                for left, bottom, right, top in taken
+            ):
+                break
+            note.remove()
+        else:
+            note = axis.annotate(
+                text, places[0], (9, 0), textcoords="offset points", color=colour, fontsize=11
+            )
+            box = note.get_window_extent()
+        taken.append((box.x0 - 6, box.y0, box.x1 + 6, box.y1))
+
+
+def _shown(values, metric):
+    return np.clip(values, 0.1, HIGHEST_SSIM) if metric == "ssim" else values
+
+
+def _spread_ssim(axis, which, ticks):
     """Logit scales: from 0.9 to 0.99 is as far as from 0.99 to 0.999."""
-    axis.set(xscale="logit", yscale="logit")
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_locator(ticker.FixedLocator(SSIM_TICKS))
+    for name in which:
+        axis.set(**{f"{name}scale": "logit"})
+        one = getattr(axis, f"{name}axis")
+        one.set_major_locator(ticker.FixedLocator(ticks))
         one.set_minor_locator(ticker.NullLocator())
         one.set_major_formatter(ticker.StrMethodFormatter("{x:g}"))
 
 
 def score_distributions(scores: pd.DataFrame):
     """How PSNRs of cover and secret are spread over pairs, for each model of `scores.evaluate`."""
-    figure, axes = plt.subplots(1, 2, figsize=(11, 3.4), sharey=True)
-    for axis, kind in zip(axes, ("cover", "secret"), strict=True):
-        sns.violinplot(
-            scores, x=f"{kind}_psnr", y="model", hue="model", cut=0, inner="quart", ax=axis
-        )
-        axis.set(xlabel=f"{kind} PSNR, dB", ylabel="")
+    names = scores["model"].unique()
+    figure, axes = plt.subplots(1, 2, figsize=(11, 0.6 * len(names) + 1.2), sharey=True)
+    look = {"y": "model", "hue": "model", "palette": colours_of(names), "cut": 0, "inner": "quart"}
+    for axis, part in zip(axes, ("cover", "secret"), strict=True):
+        sns.violinplot(scores, x=f"{part}_psnr", ax=axis, **look)
+        axis.set(xlabel=f"{part} PSNR, dB", ylabel="")
     return figure
 
 
@@ -205,51 +338,56 @@ def error_against(table: pd.DataFrame, traits: list[str], error: str):
     Args:
         table: one row for each pair.
         traits: columns to plot against.
-        error: the column on the vertical axes.
+        error: the column on the vertical axes, in the colour of the part that it begins with.
     """
     figure, axes = plt.subplots(
-        1, len(traits), figsize=(3.2 * len(traits), 3.2), sharey=True, squeeze=False
+        1, len(traits), figsize=(3.2 * len(traits), 3.4), sharey=True, squeeze=False
     )
+    colour = COLOURS.get(error.partition("_")[0])
     for axis, trait in zip(axes[0], traits, strict=True):
-        axis.scatter(table[trait], table[error], s=12, alpha=0.6)
+        axis.scatter(table[trait], table[error], s=12, alpha=0.6, color=colour)
         correlation = table[trait].corr(table[error], method="spearman")
-        axis.set(xlabel=trait.replace("_", " "), title=f"rank correlation {correlation:.2f}")
-    axes[0, 0].set_ylabel(error.replace("_", " "))
+        axis.set(xlabel=textwrap.fill(with_unit(trait), 24))
+        axis.xaxis.set_major_locator(ticker.MaxNLocator(4))
+        axis.set_title(f"rank correlation {correlation:.2f}", fontsize=12)
+    axes[0, 0].set_ylabel(with_unit(error))
     return figure
 
 
 def error_maps(maps: dict):
     """Mean absolute errors [h, w] as heat maps on one colour scale, titled by their keys."""
-    figure, axes = plt.subplots(1, len(maps), figsize=(4 * len(maps), 3.4), squeeze=False)
+    figure, axes = plt.subplots(1, len(maps), figsize=(3.6 * len(maps), 3.4), squeeze=False)
     top = max(values.max() for values in maps.values())
     for axis, (title, values) in zip(axes[0], maps.items(), strict=True):
-        sns.heatmap(
-            values, ax=axis, vmin=0, vmax=top, square=True, xticklabels=False, yticklabels=False
-        )
-        axis.set_title(f"{title}, {GREY_LEVELS}", fontsize=10)
+        picture = axis.imshow(values, vmin=0, vmax=top, cmap="rocket", interpolation="nearest")
+        axis.set_title(title)
+        axis.axis("off")
+    figure.colorbar(picture, ax=axes[0, -1], fraction=0.046, label=GREY_LEVELS)
     return figure
 
 
 def curves(lines: dict, xlabel: str, ylabel: str, log: bool = False):
-    """Lines or points in one panel.
+    """Lines or points in one panel; a label that begins with a thing in `COLOURS` has its colour.
 
     Args:
         lines: from a label to (x, y) or (x, y, matplotlib's format, such as "o").
         xlabel, ylabel: of the axes.
         log: whether the vertical axis is logarithmic.
     """
-    figure, axis = plt.subplots(figsize=(7, 3.6))
+    figure, axis = plt.subplots(figsize=(8, 4.2))
+    colours = colours_of(lines)
     for label, line in lines.items():
-        axis.plot(*line, label=label)
+        axis.plot(*line, label=label, color=colours[label])
     axis.set(xlabel=xlabel, ylabel=ylabel, yscale="log" if log else "linear")
-    axis.legend(fontsize=9)
+    _legend_above(axis, columns=3)
     return figure
 
 
 def bars(table: pd.DataFrame, xlabel: str, ylabel: str):
     """A group of bars for each row of `table`, a colour for each column."""
-    axis = table.plot.bar(figsize=(7, 3), rot=0)
+    axis = table.plot.bar(figsize=(8, 3.6), rot=0, color=colours_of(table.columns))
     axis.set(xlabel=xlabel, ylabel=ylabel)
+    _legend_above(axis)
     return axis.figure
 
 
@@ -260,11 +398,11 @@ def loss_panels(losses: dict, window: int = 20):
         losses: from a title to the loss of each update.
         window: of the means.
     """
-    figure, axes = plt.subplots(1, len(losses), figsize=(4.5 * len(losses), 3), squeeze=False)
+    figure, axes = plt.subplots(1, len(losses), figsize=(4.5 * len(losses), 3.2), squeeze=False)
     for axis, (title, values) in zip(axes[0], losses.items(), strict=True):
         values = pd.Series(values)
         axis.plot(values, color="lightgrey")
-        axis.plot(values.rolling(window, min_periods=1).mean())
+        axis.plot(values.rolling(window, min_periods=1).mean(), color="black")
         axis.set(title=title, xlabel="update")
     return figure
 
@@ -272,10 +410,12 @@ def loss_panels(losses: dict, window: int = 20):
 def quality_over_minutes(learned: pd.DataFrame):
     """PSNR of cover and secret against minutes of training: `race.learning_curves`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)
+    colours = colours_of(learned["model"].unique())
     for axis, part in zip(axes, ("cover", "secret"), strict=True):
         for i, (model, rows) in enumerate(learned.groupby("model", sort=False)):
-            look = {"color": LINE_COLOURS[i], "marker": "osD"[i % 3]}
+            look = {"color": colours[model], "marker": "osD"[i % 3]}
             axis.plot(rows["minutes"], rows[f"{part}_psnr"], label=model, **look)
         axis.set(title=part, xlabel="minutes of training", ylabel="PSNR, dB", xlim=(0, None))
-    axes[1].legend(loc="center right")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), frameon=False)
     return figure

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from steglib.evaluation import metrics
 
 BATCH = 100
+DIGITS = {"psnr": 1, "ssim": 4, "rmse": 2, "mae": 2}  # that tables show
 ROUNDING_PSNR = 10 * math.log10(255**2 * 12)  # 58.9 dB: rounding has a mean square error of 1/12
 
 
@@ -90,12 +91,79 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     good the others are. This one is where the scene itself is no better known: rounding it to 8
     bits, once, erred by as much.
     """
+    means = _to_average(scores).groupby("model", sort=False).mean()
+    return _averaged(means)
+
+
+def intervals(
+    scores: pd.DataFrame, level: float = 0.95, repeats: int = 1000, seed: int = 0
+) -> pd.DataFrame:
+    """How far the means of `summarise` can be trusted: bootstrap intervals (Efron, 1979).
+
+    Pairs are drawn anew with replacement, as many as there are, and averaged, `repeats` times; the
+    interval holds the middle share `level` of these means. All models get the same draws.
+
+    Args:
+        scores: of `evaluate`.
+        level: share of the means inside.
+        repeats: how often pairs are drawn.
+        seed: of the draws.
+
+    Returns:
+        The rows of `summarise`; for each of its columns two, (column, "low") and (column, "high").
+    """
+    tables = {}
+    for model, values in _to_average(scores).groupby("model", sort=False):
+        values = values.drop(columns="model")
+        low, high = _bootstrap(values.to_numpy(), level, repeats, seed)
+        ends = _averaged(pd.DataFrame([low, high], ["low", "high"], values.columns))
+        tables[model] = ends.unstack()  # noqa: PD010 (a Series; there is no pivot of it)
+    return pd.DataFrame(tables).T.rename_axis("model")
+
+
+def with_intervals(scores: pd.DataFrame, level: float = 0.95, seed: int = 0) -> pd.DataFrame:
+    """`summarise` and `intervals` as one table of text: "39.9 ± 0.2", half the interval's width."""
+    means, ends = summarise(scores), intervals(scores, level, seed=seed)
+    table = pd.DataFrame(index=means.index)
+    for column in means:
+        digits = DIGITS[column.rpartition("_")[2]]
+        halves = (ends[column, "high"] - ends[column, "low"]) / 2
+        pairs = zip(means[column], halves, strict=True)
+        table[column] = [_plus_minus(mean, half, digits) for mean, half in pairs]
+    return table
+
+
+def mean_with_interval(values, digits: int = 1, level: float = 0.95, seed: int = 0) -> str:
+    """The mean of independent values and its bootstrap interval, as "39.9 ± 0.2"."""
+    values = np.asarray(values, np.float64)
+    low, high = _bootstrap(values[:, None], level, 1000, seed)[:, 0]
+    return _plus_minus(values.mean(), (high - low) / 2, digits)
+
+
+def _plus_minus(mean, half, digits):
+    return f"{mean:.{digits}f} ± {half:.{digits}f}"
+
+
+def _bootstrap(values, level, repeats, seed):
+    """Both ends [2, columns] of the interval for the means of values [n, columns]."""
+    n = len(values)
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), repeats)
+    ends = [(1 - level) / 2, (1 + level) / 2]
+    return np.quantile(counts @ values / n, ends, axis=0)
+
+
+def _to_average(scores):
+    """What is averaged over pairs: squares for RMSE, PSNRs up to the limit."""
     values = scores.drop(columns="pair")
     limited = [column for column in values if column.endswith("_psnr")]
     values[limited] = values[limited].clip(upper=ROUNDING_PSNR)
     rooted = [column for column in values if column.endswith("_rmse")]
     values[rooted] = values[rooted] ** 2
-    means = values.groupby("model", sort=False).mean()
+    return values
+
+
+def _averaged(means):
+    rooted = [column for column in means if column.endswith("_rmse")]
     means[rooted] = np.sqrt(means[rooted])
     return means
 

@@ -64,12 +64,40 @@ def test_learning_curves():
     assert lines(mse)["cover"] == [[1, 3], [2, 2]]
     assert lines(psnr)["secret"] == [[1, 30], [2, 31]]
     assert rate.lines[0].get_ydata().tolist() == [0.1, 0.2]
+    colours = {line.get_label(): line.get_color() for line in psnr.lines}
+    assert colours == {part: charts.COLOURS[part] for part in ("cover", "secret")}
 
 
 def test_compare_runs():
     cover, secret = charts.compare_runs({"a": HISTORY, "b": HISTORY + 1}).axes
     assert lines(cover) == {"a": [[1, 40], [2, 41]], "b": [[2, 41], [3, 42]]}
     assert lines(secret)["a"] == [[1, 30], [2, 31]]
+    for axis, part in ((cover, "cover"), (secret, "secret")):
+        assert {line.get_color() for line in axis.lines} == {charts.COLOURS[part]}
+        assert len({line.get_linestyle() for line in axis.lines}) == 2
+
+
+def test_one_colour_for_one_thing():
+    assert len(set(charts.COLOURS.values())) == len(charts.COLOURS)
+    assert not set(charts.COLOURS.values()) & set(charts.OTHER_COLOURS)
+    for label, thing in (
+        ("LSB, 4 bits", "LSB"),
+        ("JPEG, base 2", "JPEG"),
+        ("JPEG 2000, base 2", "JPEG 2000"),
+        ("linear hiding", "linear"),
+    ):
+        assert charts.colour_of(label) == charts.COLOURS[thing]
+    assert charts.colour_of("residues") is None and charts.colour_of("covers") is None
+    colours = charts.colours_of(["mine", "plain", "theirs"])
+    assert colours["plain"] == charts.COLOURS["plain"]
+    assert [colours["mine"], colours["theirs"]] == [*charts.OTHER_COLOURS[:2]]
+
+
+def test_axes_have_units():
+    assert charts.with_unit("cover_psnr") == "cover PSNR, dB"
+    assert charts.with_unit("secret_ssim") == "secret SSIM"
+    assert charts.with_unit("cover_saturation") == "cover saturation, share of samples"
+    assert charts.with_unit("secret_rmse") == "secret RMSE, grey levels"
 
 
 def test_error_histograms():
@@ -81,33 +109,62 @@ def test_error_histograms():
     assert secret[-9] == 100 and sorted(secret) == [*range(-9, 10)]
 
 
+def ranges(table):
+    """As of `scores.intervals`: from one less to one more, of SSIM a thousandth."""
+    ends = {
+        (column, end): table[column] + sign * (1 if column.endswith("psnr") else 0.001)
+        for column in table
+        for end, sign in (("low", -1), ("high", 1))
+    }
+    return pd.DataFrame(ends)
+
+
 def test_score_bars():
-    psnr, ssim = charts.score_bars(summary(a=(40, 30), b=(50, 20))).axes
-    widths = [[bar.get_width() for bar in group] for group in psnr.containers]
-    assert widths == [[50, 40], [20, 30]]  # the first model stands at the top
-    assert [bar.get_width() for bar in ssim.containers[0]] == [0.99, 0.99]
-    assert [label.get_text() for label in psnr.get_yticklabels()] == ["b", "a"]
+    table = summary(a=(40, 30), b=(50, 20))
+    psnr, ssim = charts.score_bars(table, ranges(table)).axes
+    cover, secret = psnr.containers
+    assert [bar.get_width() for bar in cover] == [40, 50]
+    assert [bar.get_width() for bar in secret] == [30, 20]
+    middles = [bar.get_y() + bar.get_height() / 2 for bar in (cover[0], secret[0], cover[1])]
+    assert middles == sorted(middles, reverse=True)  # as the legend and the table say
+    assert [label.get_text() for label in psnr.get_yticklabels()] == ["a", "b"]
+    assert psnr.lines[0].get_xdata().tolist() == [39, 41]
+    assert [x for x, _ in lines(ssim)["cover"]] == [0.99, 0.99]
+    assert ssim.get_xscale() == "logit"
+
+
+def written(axis):
+    return sorted(text.get_text() for text in axis.texts)
 
 
 def test_trade_off():
     table = summary(**{"alone": (45, 35), "m, base 3": (50, 30), "m, base 5": (44, 40)})
-    table.loc["alone", "cover_ssim"] = 1.0
-    psnr, ssim = charts.trade_off(table, summary(peer=(30, 20))).axes
-    assert lines(psnr) == {
+    table = pd.concat([table, summary(**{"n, base 3": (50, 31), "n, base 5": (44, 39)})])
+    peers = pd.concat([summary(peer=(30, 20)), summary(none=(30, np.nan))])
+    (axis,) = charts.trade_off(table, peers).axes
+    assert lines(axis) == {
         "alone": [[45, 35]],
         "m": [[50, 30], [44, 40]],
+        "n": [[50, 31], [44, 39]],
         "peer": [[30, 20]],
     }
-    assert sorted(text.get_text() for text in psnr.texts) == ["3", "5"]  # the bases, above
-    assert lines(ssim)["alone"] == [[charts.HIGHEST_SSIM, 0.9]]
+    assert written(axis) == ["alone", "base 3", "base 5", "m", "n", "peer"]
+    places = {text.get_text(): tuple(text.xy) for text in axis.texts}
+    assert places["base 3"] == (50, 31) and places["base 5"] == (44, 40)  # the highest of each
+    boxes = [text.get_window_extent() for text in axis.texts]
+    for i, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[:i])
 
 
-def test_trade_off_labels_other_settings():
-    (psnr, _) = charts.trade_off(summary(**{"LSB, 1 bit": (50, 20), "LSB, 2 bits": (44, 26)})).axes
-    assert [(text.get_text(), tuple(text.xy)) for text in psnr.texts] == [
-        ("1 bit", (50, 20)),
-        ("2 bits", (44, 26)),
-    ]
+def test_trade_off_of_ssim_with_intervals():
+    table = summary(**{"LSB, 1 bit": (50, 20), "LSB, 2 bits": (44, 26)})
+    table.loc["LSB, 1 bit", "cover_ssim"] = 1.0
+    (axis,) = charts.trade_off(table, ranges=ranges(table), metric="ssim").axes
+    assert lines(axis)["LSB"] == [[charts.HIGHEST_SSIM, 0.9], [0.99, 0.9]]
+    assert written(axis) == ["1 bit", "2 bits", "LSB"]
+    across = [line for line in axis.lines if line.get_color() == "black"]
+    assert across[2].get_xdata() == pytest.approx([0.989, 0.991])
+    assert across[3].get_ydata() == pytest.approx([0.899, 0.901])
 
 
 def test_score_distributions():
@@ -126,16 +183,20 @@ def test_error_against():
     table["secret_rmse"] = [1, 4, 9, 16]
     texture, contrast = charts.error_against(table, ["texture", "contrast"], "secret_rmse").axes
     assert texture.collections[0].get_offsets().tolist() == [[1, 1], [2, 4], [3, 9], [4, 16]]
-    assert texture.get_title() == "rank correlation 1.00" and texture.get_ylabel() == "secret rmse"
+    assert (
+        texture.get_title() == "rank correlation 1.00"
+        and texture.get_xlabel() == "texture, grey levels"
+    )
     assert contrast.get_title() == "rank correlation -0.80"
+    assert texture.get_ylabel() == "secret RMSE, grey levels"
 
 
 def test_error_maps_share_their_colours():
     maps = {"cover": np.eye(3), "secret": np.full((3, 3), 5.0)}
     cover, secret, *_ = charts.error_maps(maps).axes
-    assert np.array_equal(np.reshape(cover.collections[0].get_array(), (3, 3)), np.eye(3))
-    assert cover.collections[0].get_clim() == secret.collections[0].get_clim() == (0, 5)
-    assert cover.get_title().startswith("cover, ")
+    assert np.array_equal(cover.images[0].get_array(), np.eye(3))
+    assert cover.images[0].get_clim() == secret.images[0].get_clim() == (0, 5)
+    assert cover.get_title() == "cover"
 
 
 def test_curves_and_bars():

@@ -69,6 +69,29 @@ def test_show_hiding_of_two_sizes(four):
     assert titles(figure)[1::3] == [f"stego, PSNR {psnr:.1f} dB", "revealed, exact"]
 
 
+def test_zoom_shows_the_same_square_of_every_picture(four):
+    cover, secret, stego, revealed = (images[0] for images in four)
+    figure = pictures.show_pair(cover, secret, stego, revealed, zoom=(0.25, 0.5, 0.25))
+    insets = [axis.child_axes[0].images[0].get_array() for axis in figure.axes]
+    for inset, image in zip(insets, (cover, secret, stego, revealed), strict=True):
+        assert np.array_equal(inset, image[24:40, 8:24])
+    rows = pictures.show_pairs(*(images[:2] for images in four), zoom=(0, 1, 0.25), labels="ab")
+    assert all(len(axis.child_axes) == 1 for axis in rows.axes)
+    assert np.array_equal(rows.axes[3].child_axes[0].images[0].get_array(), secret[48:, :16])
+    assert [axis.texts[0].get_text() for axis in rows.axes[::6]] == ["a", "b"]
+
+
+def test_zoom_into_a_picture_that_is_shown_smaller():
+    large = np.zeros((40, 2500, 3), np.uint8)
+    large[:, 1250:] = 200
+    figure = pictures.show_hiding(large, large, large, large, zoom=(0.5, 0.5, 0.5))
+    (inset,) = figure.axes[0].child_axes
+    shown = np.asarray(inset.images[0].get_array())
+    assert shown.shape == (20, 20, 3) and (shown == large[:20, 1240:1260]).all()
+    (frame,) = figure.axes[0].patches
+    assert frame.get_width() == pytest.approx(20 / 3, rel=0.01)
+
+
 def test_show_components():
     basis = np.eye(12)[:, ::-1] * -3
     figure = pictures.show_components(basis, 2, [1, 12])

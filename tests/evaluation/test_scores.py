@@ -4,7 +4,16 @@ import pytest
 
 from steglib import LSB, Hider, evaluate, hide_and_reveal, summarise
 from steglib.evaluation import metrics
-from steglib.evaluation.scores import ROUNDING_PSNR, image_traits, peers, score, through_png
+from steglib.evaluation.scores import (
+    ROUNDING_PSNR,
+    image_traits,
+    intervals,
+    mean_with_interval,
+    peers,
+    score,
+    through_png,
+    with_intervals,
+)
 
 
 def test_scores_come_from_the_file(pairs):
@@ -44,6 +53,55 @@ def test_evaluate_and_summarise(pairs):
     assert row["cover_psnr"] == pytest.approx(wanted.mean())
     revealed = LSB(4).reveal(stegos)
     assert row["secret_rmse"] == pytest.approx(np.sqrt(metrics.mse(secrets, revealed).mean()))
+
+
+def drawn_scores(n=400):
+    """Two models on n pairs with known spread; the second is the first, 3 dB better."""
+    rng = np.random.default_rng(0)
+    psnr, rmse = rng.normal(40, 2, n), rng.uniform(1, 3, n)
+    one = pd.DataFrame({"pair": range(n), "cover_psnr": psnr, "secret_rmse": rmse})
+    better = one.assign(cover_psnr=psnr + 3)
+    return pd.concat([one.assign(model="one"), better.assign(model="better")], ignore_index=True)
+
+
+def test_intervals_are_as_wide_as_the_normal_approximation_says():
+    scores = drawn_scores()
+    summary, ends = summarise(scores), intervals(scores)
+    assert ends.index.tolist() == summary.index.tolist() == ["one", "better"]
+    half = 1.96 * scores["cover_psnr"][:400].std() / 20
+    low, high = ends.loc["one", "cover_psnr"]
+    mean = summary.loc["one", "cover_psnr"]
+    assert (high - low) / 2 == pytest.approx(half, rel=0.1) and low < mean < high
+    low, high = ends.loc["one", "secret_rmse"]  # of the root mean square, not of the mean
+    assert low < summary.loc["one", "secret_rmse"] < high
+    wider = intervals(scores, level=0.99).loc["one", "cover_psnr"]
+    assert wider["high"] - wider["low"] > 1.2 * (2 * half)
+    both = ends["cover_psnr"].to_numpy()  # all models get the same draws
+    assert both[1] - both[0] == pytest.approx([3, 3])
+
+
+def test_intervals_hold_the_truth_as_often_as_they_say():
+    rng = np.random.default_rng(1)
+    held = 0
+    for _ in range(200):
+        mean, half = mean_with_interval(rng.normal(0, 1, 50), digits=4).split(" ± ")
+        held += abs(float(mean)) <= float(half)
+    assert 0.88 < held / 200 < 0.99
+
+
+def test_exact_images_have_an_interval(pairs):
+    covers, secrets = pairs
+    scores = score(covers, secrets, covers, secrets).assign(model="exact", pair=range(8))
+    assert intervals(scores).loc["exact", "cover_psnr"].tolist() == pytest.approx(
+        [58.92] * 2, abs=0.01
+    )
+
+
+def test_tables_with_intervals():
+    table = with_intervals(drawn_scores())
+    assert table.loc["one", "cover_psnr"] == "39.9 ± 0.2"
+    assert table.loc["better", "cover_psnr"] == "42.9 ± 0.2"
+    assert mean_with_interval([1, 1, 1], digits=2) == "1.00 ± 0.00"
 
 
 def test_exact_images_count_as_exact_to_the_rounding(pairs):
