@@ -106,6 +106,7 @@ class PlainRecipe(PairRecipe):
             learning_rates(config, updates),
             weight_decay=config.weight_decay,
             adam_weight_decay=0.0,
+            global_clipnorm=config.clip_norm,
             use_ema=config.ema > 0,
             ema_momentum=config.ema,
         )

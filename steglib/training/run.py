@@ -69,14 +69,20 @@ def fit(recipe: Recipe, updates: int | None = None, callbacks=(), verbose=0) -> 
 
     Args:
         recipe: what to train.
-        updates: how many in all, None for as many as the config says.
+        updates: how many in all; None for all that the config's epochs make, which is the most.
         callbacks, verbose: as in Keras's `fit`.
 
     Returns:
         The trained model in float32; its weights are the averages if the config says so.
+
+    Raises:
+        ValueError: there are not so many updates.
     """
     batches = recipe.batches()
-    updates = updates or recipe.config.epochs * batches.steps_per_epoch
+    most = recipe.config.epochs * batches.steps_per_epoch
+    updates = updates or most
+    if updates > most:
+        raise ValueError(f"{updates} updates, but the config's epochs make only {most}.")
     model = prepare(recipe, updates)
     model.fit(
         batches,

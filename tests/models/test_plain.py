@@ -25,10 +25,10 @@ def test_the_stego_image_is_8_bit_and_gradients_reach_both_networks():
 
 
 @pytest.mark.slow
-def test_a_minute_from_a_random_start_beats_copying_the_cover(pairs):
+def test_half_a_minute_from_a_random_start_hides_what_can_be_recognised(pairs):
     images = np.concatenate(pairs)
     size = {"width": 32, "hidden": 32, "encoder_blocks": 1, "decoder_blocks": 1}
-    config = PlainConfig(batch_size=8, ema=0.9, **size)
+    config = PlainConfig(batch_size=8, epochs=125, ema=0.9, **size)
     covers, secrets = load_pairs(images, 8, seed=1)
 
     def quality(updates):
@@ -37,6 +37,5 @@ def test_a_minute_from_a_random_start_beats_copying_the_cover(pairs):
         revealed = hider.reveal(stegos)
         return metrics.psnr(covers, stegos).mean(), metrics.psnr(secrets, revealed).mean()
 
-    at_first, later = quality(1), quality(250)
-    assert later[1] > at_first[1] + 5
-    assert sum(later) > sum(at_first) + 10
+    assert quality(1)[1] < 17  # what a grey image reveals of any secret
+    assert min(quality(250)) > 24

@@ -196,3 +196,5 @@ def test_fit_trains_as_train_does_without_a_folder(home, trained):
         assert np.allclose(*weights, atol=1e-5)
     fit(SumRecipe(CONFIG), updates=2, callbacks=[counter])
     assert len(batches) == 17
+    with pytest.raises(ValueError, match="only 15"):
+        fit(SumRecipe(CONFIG), updates=16)
