@@ -12,6 +12,7 @@ import run as runner
 
 REPO = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted(REPO.glob("notebooks/0*.ipynb"))
+CORE = {"images", "models", "training", "evaluation", "zoo", "layers", "paths"}  # of 01 to 05
 BUILDING = "02_model_building", "03_training"  # chapters that build what the package has
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
@@ -73,6 +74,18 @@ def test_cells_are_short_and_logic_lives_in_the_package(path):
     assert max(len(source.splitlines()) for source in sources) <= 25
     most = 5 if path.stem in BUILDING else 2
     assert sum(len(re.findall(r"^ *def ", source, re.M)) for source in sources) <= most
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS[1:6], ids=lambda path: path.stem)
+def test_the_core_of_the_course_is_small(path):
+    tree = ast.parse("\n".join(cell.source for cell in code_cells(path)))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    wings = {
+        module[8:].partition(".")[0]
+        for node in imports
+        if (module := node.module)[:8] == "steglib."
+    }
+    assert wings and wings <= CORE
 
 
 @by_name

@@ -1,4 +1,3 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -6,28 +5,7 @@ import pytest
 from steglib.evaluation import charts
 
 
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
-
-
-def lines(axis):
-    """The points of each line that has a label."""
-    return {
-        line.get_label(): np.transpose(line.get_data()).tolist()
-        for line in axis.lines
-        if not line.get_label().startswith("_")
-    }
-
-
-def summary(**psnrs):
-    """As of `scores.summarise`, from a name to the PSNRs of cover and secret."""
-    rows = {name: {"cover_psnr": c, "secret_psnr": s} for name, (c, s) in psnrs.items()}
-    return pd.DataFrame(rows).T.assign(cover_ssim=0.99, secret_ssim=0.9)
-
-
-def test_colour_histograms():
+def test_colour_histograms(lines):
     images = np.zeros((2, 4, 5, 3), np.uint8)
     images[0, :, :, 1] = 200
     (axis,) = charts.colour_histograms(images).axes
@@ -36,13 +14,13 @@ def test_colour_histograms():
     assert drawn["red"][0] == [0, 100] and drawn["green"][200] == [200, 50]
 
 
-def test_component_energy():
+def test_component_energy(lines):
     (axis,) = charts.component_energy({"a": np.array([6.0, 3, 1]), "b": np.array([1.0, 1])}).axes
     assert lines(axis)["a"] == pytest.approx(np.array([[100 / 3, 0.4], [200 / 3, 0.1]]))
     assert lines(axis)["b"] == [[50, 0.5]] and axis.get_yscale() == "log"
 
 
-def test_learning_rates():
+def test_learning_rates(lines):
     (axis,) = charts.learning_rates({"falling": lambda update: 1 - update / 400}, 400).axes
     points = lines(axis)["falling"]
     assert points[0] == [0, 1] and points[-1] == [400, 0] and axis.get_xlabel() == "update"
@@ -58,17 +36,7 @@ HISTORY = pd.DataFrame(
 )
 
 
-def test_learning_curves():
-    loss, mse, psnr, rate = charts.learning_curves(HISTORY).axes
-    assert lines(loss) == {"training": [[1, 9], [2, 8]], "held out": [[1, 7], [2, 6]]}
-    assert lines(mse)["cover"] == [[1, 3], [2, 2]]
-    assert lines(psnr)["secret"] == [[1, 30], [2, 31]]
-    assert rate.lines[0].get_ydata().tolist() == [0.1, 0.2]
-    colours = {line.get_label(): line.get_color() for line in psnr.lines}
-    assert colours == {part: charts.COLOURS[part] for part in ("cover", "secret")}
-
-
-def test_compare_runs():
+def test_compare_runs(lines):
     cover, secret = charts.compare_runs({"a": HISTORY, "b": HISTORY + 1}).axes
     assert lines(cover) == {"a": [[1, 40], [2, 41]], "b": [[2, 41], [3, 42]]}
     assert lines(secret)["a"] == [[1, 30], [2, 31]]
@@ -100,71 +68,13 @@ def test_axes_have_units():
     assert charts.with_unit("secret_rmse") == "secret RMSE, grey levels"
 
 
-def test_error_histograms():
+def test_error_histograms(lines):
     wanted = np.full((1, 10, 10, 3), 100, np.uint8)
     brighter, far = wanted + np.uint8(2), wanted * 0
     figure = charts.error_histograms(wanted, wanted, {"a": (brighter, far)}, limit=9)
     cover, secret = (dict(lines(axis)["a"]) for axis in figure.axes)
     assert cover[2] == 100 and sum(cover.values()) == 100
     assert secret[-9] == 100 and sorted(secret) == [*range(-9, 10)]
-
-
-def ranges(table):
-    """As of `scores.intervals`: from one less to one more, of SSIM a thousandth."""
-    ends = {
-        (column, end): table[column] + sign * (1 if column.endswith("psnr") else 0.001)
-        for column in table
-        for end, sign in (("low", -1), ("high", 1))
-    }
-    return pd.DataFrame(ends)
-
-
-def test_score_bars():
-    table = summary(a=(40, 30), b=(50, 20))
-    psnr, ssim = charts.score_bars(table, ranges(table)).axes
-    cover, secret = psnr.containers
-    assert [bar.get_width() for bar in cover] == [40, 50]
-    assert [bar.get_width() for bar in secret] == [30, 20]
-    middles = [bar.get_y() + bar.get_height() / 2 for bar in (cover[0], secret[0], cover[1])]
-    assert middles == sorted(middles, reverse=True)  # as the legend and the table say
-    assert [label.get_text() for label in psnr.get_yticklabels()] == ["a", "b"]
-    assert psnr.lines[0].get_xdata().tolist() == [39, 41]
-    assert [x for x, _ in lines(ssim)["cover"]] == [0.99, 0.99]
-    assert ssim.get_xscale() == "logit"
-
-
-def written(axis):
-    return sorted(text.get_text() for text in axis.texts)
-
-
-def test_trade_off():
-    table = summary(**{"alone": (45, 35), "m, base 3": (50, 30), "m, base 5": (44, 40)})
-    table = pd.concat([table, summary(**{"n, base 3": (50, 31), "n, base 5": (44, 39)})])
-    peers = pd.concat([summary(peer=(30, 20)), summary(none=(30, np.nan))])
-    (axis,) = charts.trade_off(table, peers).axes
-    assert lines(axis) == {
-        "alone": [[45, 35]],
-        "m": [[50, 30], [44, 40]],
-        "n": [[50, 31], [44, 39]],
-        "peer": [[30, 20]],
-    }
-    assert written(axis) == ["alone", "base 3", "base 5", "m", "n", "peer"]
-    places = {text.get_text(): tuple(text.xy) for text in axis.texts}
-    assert places["base 3"] == (50, 31) and places["base 5"] == (44, 40)  # the highest of each
-    boxes = [text.get_window_extent() for text in axis.texts]
-    for i, box in enumerate(boxes):
-        assert not any(box.overlaps(other) for other in boxes[:i])
-
-
-def test_trade_off_of_ssim_with_intervals():
-    table = summary(**{"LSB, 1 bit": (50, 20), "LSB, 2 bits": (44, 26)})
-    table.loc["LSB, 1 bit", "cover_ssim"] = 1.0
-    (axis,) = charts.trade_off(table, ranges=ranges(table), metric="ssim").axes
-    assert lines(axis)["LSB"] == [[charts.HIGHEST_SSIM, 0.9], [0.99, 0.9]]
-    assert written(axis) == ["1 bit", "2 bits", "LSB"]
-    across = [line for line in axis.lines if line.get_color() == "black"]
-    assert across[2].get_xdata() == pytest.approx([0.989, 0.991])
-    assert across[3].get_ydata() == pytest.approx([0.899, 0.901])
 
 
 def test_score_distributions():
@@ -199,7 +109,7 @@ def test_error_maps_share_their_colours():
     assert cover.get_title() == "cover"
 
 
-def test_curves_and_bars():
+def test_curves_and_bars(lines):
     (axis,) = charts.curves({"a": ([1, 2], [3, 4]), "b": ([1], [5], "o")}, "x", "y", log=True).axes
     assert lines(axis) == {"a": [[1, 3], [2, 4]], "b": [[1, 5]]} and axis.get_yscale() == "log"
     (axis,) = charts.bars(pd.DataFrame({"p": [1, 2], "q": [3, 4]}), "x", "y").axes
@@ -212,7 +122,7 @@ def test_loss_panels():
     assert raw == [4, 2, 6, 0] and mean == [4, 3, 4, 3] and axis.get_title() == "loss"
 
 
-def test_quality_over_minutes():
+def test_quality_over_minutes(lines):
     learned = pd.DataFrame({"model": ["a", "a", "b"], "minutes": [1, 2, 1]})
     learned = learned.assign(cover_psnr=[30, 31, 20], secret_psnr=[25, 26, 15])
     cover, secret = charts.quality_over_minutes(learned).axes

@@ -1,15 +1,8 @@
-import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
 
 from steglib.evaluation import metrics, pictures
-
-
-@pytest.fixture(autouse=True)
-def closed():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture
