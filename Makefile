@@ -10,9 +10,9 @@ BIN := $(VENV)/bin/python
 # Installing names this folder, so a copy of it must install again.
 HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
-.PHONY: run sweep test test-all lint train notebooks sample kaggle lab clean
+.PHONY: run sweep test test-all lint train figures notebooks sample kaggle lab clean
 
-## run the seven notebooks in order: PARAMS=quick or full, DATA=<folder>
+## run the eight notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
 
@@ -36,8 +36,16 @@ lint: $(HERE)
 
 ## train the shipped weights again, on Tiny ImageNet
 train: $(HERE)
+	$(BIN) -m steglib train plain --name plain --resume @@PLAIN@@
 	$(BIN) -m steglib train classic --name classic --resume $(TRAIN) --epochs 36
 	$(BIN) -m steglib train residue --name residue --resume --data tiny-imagenet
+
+## make figures/ again, on Tiny ImageNet: an hour or two; DATA=<folder>
+figures: $(HERE)
+	$(BIN) notebooks/run.py --params full --output "$(OUTPUT)" --data "$(or $(DATA),tiny-imagenet)"
+	$(BIN) -m steglib benchmark --learn 10 --data "$(or $(DATA),tiny-imagenet)" \
+		--csv "$(OUTPUT)/benchmark_learning.csv"
+	cp "$(OUTPUT)"/full*/figures/*.png "$(OUTPUT)/benchmark_learning.png" figures/
 
 ## execute the notebooks in place, with the outputs that are committed
 notebooks: $(HERE)

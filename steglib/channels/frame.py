@@ -230,7 +230,7 @@ def _unlock(head, protected, key) -> tuple[bytes, Seal | None]:
         raise PayloadError(
             "The image is sealed: it needs its key."
             if protected
-            else "The image hides nothing, needs a key or the classic model, or was changed since "
+            else "The image hides nothing, needs a key or another model, or was changed since "
             "(JPEG, resizing)."
         )
     seal = Seal(key, head[:DRAWN])

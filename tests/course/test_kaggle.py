@@ -63,7 +63,7 @@ def test_training_notebook_runs_on_kaggle(machine):
         "PYTHONPATH": str(machine / "site"),
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    options = {"epochs": 1, "batch_size": 8, "held_out": 8, "compare_epochs": 0}
+    options = {"epochs": 1, "batch_size": 8, "held_out": 8, "trial_epochs": 1}
     parameters = [word for key, value in options.items() for word in ("-p", key, str(value))]
     kernel = machine / "push" / "03_training" / "03_training.ipynb"
     done = subprocess.run(
@@ -81,7 +81,7 @@ def test_training_notebook_runs_on_kaggle(machine):
 
     executed = nbformat.read(root / "working" / "executed.ipynb", as_version=4)
     text = "".join(str(cell.get("outputs")) for cell in executed.cells)
-    assert "40 images to train on, 8 to watch" in text  # the mounted data, not the sample
+    assert "40 images to learn from, 8 to watch" in text  # the mounted data, not the sample
     assert f"steglib from {root / 'input'}" in text  # the mounted package, not this one
 
 
