@@ -68,7 +68,7 @@ def gather(points: dict[str, dict], output: Path) -> None:
     """Means of all points that are done, one row each, in `sweep.csv`, and plots of them."""
     import pandas as pd
 
-    from steglib.evaluation import charts, pictures
+    from steglib.evaluation import comparisons, pictures
     from steglib.evaluation.scores import peers, summarise
 
     rows = []
@@ -82,7 +82,7 @@ def gather(points: dict[str, dict], output: Path) -> None:
         table.to_csv(output / "sweep.csv", index=False)
         pictures.use_style()
         for metric, name in (("psnr", "trade_off.png"), ("ssim", "trade_off_ssim.png")):
-            figure = charts.trade_off(table.set_index("model"), peers(), metric=metric)
+            figure = comparisons.trade_off(table.set_index("model"), peers(), metric=metric)
             figure.savefig(output / name, bbox_inches="tight")
     print(f"\n{len(rows)} of {len(points)} points are in {output / 'sweep.csv'}")
 

@@ -8,8 +8,9 @@ from keras import layers, ops
 class RoundTo8Bit(layers.Layer):
     """Clips grey levels to 0…255 and rounds them, as saving to a file does.
 
-    The gradient passes straight through (Bengio et al., 2013, https://arxiv.org/abs/1308.3432),
-    so that networks on both sides of it learn to live with the rounding.
+    The gradient passes straight through the rounding (Bengio et al., 2013,
+    https://arxiv.org/abs/1308.3432), so that networks on both sides learn to live with it. A level
+    that is clipped has no gradient: with one, it would be pushed further and further out.
 
     Returns:
         A float tensor of the input's shape that holds whole numbers.
@@ -19,7 +20,8 @@ class RoundTo8Bit(layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
 
     def call(self, x):
-        return x + ops.stop_gradient(ops.round(ops.clip(x, 0.0, 255.0)) - x)
+        clipped = ops.clip(x, 0.0, 255.0)
+        return clipped + ops.stop_gradient(ops.round(clipped) - clipped)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -59,10 +59,9 @@ def _residue(weights, **options):
 
 def _networks(weights):
     from steglib.codec.codec import reading
+    from steglib.models import encoder_decoder
 
     with reading(weights):
-        from steglib.models import encoder_decoder
-
         return encoder_decoder.load(weights, _label(weights))
 
 
@@ -106,6 +105,12 @@ MODELS: dict[str, Entry] = {
         _networks,
         weights=WEIGHTS / "classic.keras",
         recipe="steglib.models.classic:ClassicRecipe",
+    ),
+    "plain": Entry(
+        "an encoder and a decoder, two networks that learned from a random start",
+        _networks,
+        weights=WEIGHTS / "plain.keras",
+        recipe="steglib.models.plain:PlainRecipe",
     ),
     "linear": Entry(
         "linear hiding: strong components of the secret in place of weak ones of the cover",

@@ -20,11 +20,14 @@ def test_fitting_the_range_saves_the_secret():
     assert not np.allclose(np.clip(image, 0, 255) @ carrying, image @ carrying, atol=5)
 
 
-def test_rounding_passes_gradients_through():
-    """Otherwise the encoder would learn nothing."""
+def test_gradients_pass_through_rounding_but_not_through_clipping():
+    """With none, the encoder learns nothing; clipped ones drive it out of the range for good."""
     layer = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), RoundTo8Bit()])
     layer.compile(keras.optimizers.SGD(0.1), "mse")
-    before = layer.get_weights()[1].copy()
+    before = np.array([50.2, 150.2, -20, 300], np.float32)
+    layer.set_weights([np.zeros((4, 4)), before])
     layer.fit(np.zeros((4, 4)), np.full((4, 4), 100.0), verbose=0)
-    assert (layer.get_weights()[1] > before + 1).all()
+    after = layer.get_weights()[1]
+    assert after[0] > before[0] + 1 and after[1] < before[1] - 1
+    assert np.array_equal(after[2:], before[2:])
     assert np.array(RoundTo8Bit()(np.array([-3.0, 1.4, 254.6, 300.0]))).tolist() == [0, 1, 255, 255]

@@ -75,9 +75,9 @@ class Codec:
         """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
-        with reading(self._restorer), without_chatter():
-            import keras
+        import keras
 
+        with reading(self._restorer), without_chatter():
             return keras.saving.load_model(self._restorer, compile=False)
 
     def count_parameters(self) -> int:

@@ -73,11 +73,16 @@ class CodecConfig:
 class CodingRecipe(Recipe):
     """What both networks of the codec learn from: images, and steps to quantise them with."""
 
+    @property
+    def some(self) -> np.ndarray:
+        """Indices of images of all kinds, none of them held out: enough to take statistics of."""
+        training, _ = self.split
+        return training[:: max(1, len(training) // COUNTED)]
+
     @functools.cached_property
     def basis(self) -> np.ndarray:
         """The transform, learned from images that are not held out."""
-        training, _ = self.split
-        return transform.block_basis(self.images[training[:: max(1, len(training) // COUNTED)]])
+        return transform.block_basis(self.images[self.some])
 
     def batches(self, first_epoch=0):
         config, (training, _) = self.config, self.split
@@ -174,7 +179,8 @@ class CodecRecipe(Recipe):
 
     def assemble(self, run):
         begun = Codec.load(run / "contexts" / "model.npz")
-        counts = count_symbols(self.images, begun, self.config.seed)
+        contexts = self.parts["contexts"]
+        counts = count_symbols(contexts.images[contexts.some], begun, self.config.seed)
         restorer = run / "restorer" / "model.keras" if "restorer" in self.parts else None
         whole = Codec(begun.basis, begun.weights, counts, restorer)
         whole.save(run / "model.npz")

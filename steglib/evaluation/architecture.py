@@ -11,8 +11,8 @@ COLOURS = {"Conv2D": "#cfe3f5", "Conv2DTranspose": "#d9ecd0", "InputLayer": "#ee
 def show_architecture(network, size: int = 64):
     """A box for each layer of a functional Keras model, from top to bottom, joined by lines.
 
-    A skip block, whose layers are named …_3x3, …_1x1 and …_sum, is one box; layers that only
-    rescale have none.
+    A skip block, whose layers are named …_3x3, …_1x1 and …_sum, is one box; layers that
+    only rescale have none.
 
     Args:
         network: its inputs are images of three channels.
@@ -48,7 +48,7 @@ def _describe(layer, shape):
     kind = type(layer).__name__
     values = " × ".join(map(str, shape[1:]))
     if part := PART_OF_BLOCK.match(layer.name):
-        return part[1], f"{part[1]}: skip block\n3×3 to {shape[-1]}, GELU, 1×1 back, added"
+        return part[1], f"{part[1]}: skip block\n{values}"
     if layer.name.endswith("_sum"):
         return layer.name.removesuffix("_sum"), None
     if kind == "Rescaling":
@@ -72,11 +72,11 @@ def _draw(boxes, lines):
     figure, axis = plt.subplots(figsize=(4.6 * width, 0.78 * len(rows)))
     for parent, child in lines:
         far = boxes[child][0] - boxes[parent][0] > 1  # around the boxes between
-        bend = {"arrowstyle": "-", "color": "grey", "connectionstyle": f"arc3,rad={0.5 * far}"}
+        bend = {"arrowstyle": "-", "color": "grey", "connectionstyle": f"arc3,rad={0.9 * far}"}
         axis.annotate("", places[child], places[parent], arrowprops=bend, zorder=1)
     for name, (_, text, colour) in boxes.items():
         look = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "grey"}
         axis.text(*places[name], text, ha="center", va="center", fontsize=11, bbox=look)
-    axis.set(xlim=(-width / 2, width / 2), ylim=(0.6 - len(rows), 0.6))
+    axis.set(xlim=(-width / 2 - 0.3, width / 2), ylim=(0.6 - len(rows), 0.6))
     axis.axis("off")
     return figure

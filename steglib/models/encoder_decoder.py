@@ -118,7 +118,7 @@ class PairConfig(TrainingConfig):
     """What a training on covers and secrets has too.
 
     Attributes:
-        loss: "log" (decibels of each image), "log_sum" (of each pair) or "mse", see `losses`.
+        loss: "mse", "rmse" (of each pair) or "log" (decibels of each image), see `losses`.
         beta: weight of the cover in the full loss.
     """
 

@@ -1,13 +1,14 @@
 """The reveal loss and the full loss of deep steganography (Baluja, NeurIPS 2017).
 
-Both compare grey levels 0…255. `full_loss` and the metrics take joined images
+Both compare grey levels 0…255. `FullLoss` and the metrics take joined images
 [n, h, w, 6]: cover and secret against stego and revealed.
 """
 
 import keras
 from keras import ops
 
-SCALES = ("mse", "log", "log_sum")
+SCALES = ("mse", "rmse", "log")
+ROUNDING = 1.0 / 12.0  # the MSE of rounding: no gain in chasing what a file cannot hold
 
 
 def _image_mse(y_true, y_pred):
@@ -19,8 +20,7 @@ def _psnr(mse):
 
 
 def _decibels(mse):
-    # At least the error of rounding alone, 1/12: no gain in chasing what a file cannot hold.
-    return -_psnr(mse + 1.0 / 12.0)
+    return -_psnr(mse + ROUNDING)
 
 
 @keras.saving.register_keras_serializable("steglib")
@@ -28,10 +28,12 @@ class RevealLoss(keras.losses.Loss):
     """How far revealed images are from the secrets, per image.
 
     Args:
-        scale: "mse" for the mean squared error (grey levels squared), "log" for minus the
-            PSNR in decibels: the logarithm of each image's MSE, so that no hard image
-            outweighs the others. "log_sum" is the same here; in the full loss, it is the
-            logarithm of each pair's sum.
+        scale: "mse" for the mean squared error, in grey levels squared; "rmse" for its root, in
+            grey levels; "log" for minus the PSNR, in decibels. With either of these, no hard image
+            outweighs the others.
+
+    Raises:
+        ValueError: there is no such scale.
     """
 
     def __init__(self, scale="mse", name="reveal_loss", **kwargs):
@@ -43,7 +45,10 @@ class RevealLoss(keras.losses.Loss):
     def call(self, y_true, y_pred):
         """[n] losses of secrets y_true and revealed images y_pred, both [n, h, w, 3]."""
         mse = _image_mse(y_true, y_pred)
-        return mse if self.scale == "mse" else _decibels(mse)
+        return _decibels(mse) if self.scale == "log" else self._scaled(mse)
+
+    def _scaled(self, mse):
+        return ops.sqrt(mse + ROUNDING) if self.scale == "rmse" else mse
 
     def get_config(self):
         return {**super().get_config(), "scale": self.scale}
@@ -53,12 +58,13 @@ class RevealLoss(keras.losses.Loss):
 class FullLoss(RevealLoss):
     """The reveal loss plus β times the same loss between covers and stego images.
 
-    From a random start, "log" collapses: it gains more by changing nothing of the cover than by
-    hiding anything. "log_sum", the logarithm of both errors' weighted sum, does not.
+    "rmse" takes the root of the sum of both MSEs, "log" the sum of both logarithms. The latter
+    collapses from a random start: more is gained by changing nothing of the cover than by hiding
+    anything.
 
     Args:
         beta: weight of the cover, ≥ 0.
-        scale: "mse", "log" or "log_sum", as in `RevealLoss`.
+        scale: "mse", "rmse" or "log", as in `RevealLoss`.
     """
 
     def __init__(self, beta=1.0, scale="mse", name="full_loss", **kwargs):
@@ -70,8 +76,7 @@ class FullLoss(RevealLoss):
         reveal, cover = reveal_mse(y_true, y_pred), cover_mse(y_true, y_pred)
         if self.scale == "log":
             return _decibels(reveal) + self.beta * _decibels(cover)
-        full = reveal + self.beta * cover
-        return full if self.scale == "mse" else _decibels(full)
+        return self._scaled(reveal + self.beta * cover)
 
     def get_config(self):
         return {**super().get_config(), "beta": self.beta}

@@ -12,7 +12,7 @@ from keras import layers
 
 from steglib.layers import RoundTo8Bit, skip_block
 from steglib.models.encoder_decoder import PairConfig, PairRecipe, join
-from steglib.training.optimizers import ConvolutionMuon, learning_rates
+from steglib.training.optimizers import ConvolutionMuon
 
 STRIDE = 4  # pixels a side that one position of the inner layers stands for
 MID_GREY = 127.5
@@ -79,8 +79,8 @@ class PlainConfig(PairConfig):
     """
 
     learning_rate: float = 3e-3
-    weight_decay: float = 0.01
-    loss: str = "log_sum"
+    weight_decay: float = 0.1
+    loss: str = "rmse"
     width: int = 80
     hidden: int = 128
     encoder_blocks: int = 4
@@ -92,21 +92,11 @@ class PlainRecipe(PairRecipe):
 
     name = "plain"
     config_class = PlainConfig
+    optimizer_class = ConvolutionMuon
 
     def build(self):
         config = self.config
         return join(
             build_encoder(config.width, config.hidden, config.encoder_blocks),
             build_decoder(2 * config.width, config.hidden, config.decoder_blocks),
-        )
-
-    def optimizer(self, updates):
-        config = self.config
-        return ConvolutionMuon(
-            learning_rates(config, updates),
-            weight_decay=config.weight_decay,
-            adam_weight_decay=0.0,
-            global_clipnorm=config.clip_norm,
-            use_ema=config.ema > 0,
-            ema_momentum=config.ema,
         )

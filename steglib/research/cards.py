@@ -42,7 +42,7 @@ def ship(run: Path, pairs: int = 1000, note: str = "") -> Path:
 
 def write_card(run: Path, pairs: int, note: str) -> dict:
     """All that is known of a finished run: data, command, seed, scores, curve."""
-    model = json.loads((run / "config.json").read_text()).get("model", "classic")
+    model = json.loads((run / "config.json").read_text())["model"]
     config = load_config(run, zoo.load_recipe(model).config_class)
     begun, ended = ((run / f"{name}.json").stat().st_mtime for name in ("config", "metrics"))
     return {

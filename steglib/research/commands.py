@@ -65,19 +65,20 @@ def _add_benchmark(commands):
     parser.add_argument(
         "--images", type=int, default=64, help="in one call, of 64×64 pixels (default: %(default)s)"
     )
-    parser.add_argument(
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
         "--large", action="store_true", help="also one picture of 12 megapixels: minutes"
     )
-    parser.add_argument(
+    what.add_argument(
         "--photographs", action="store_true", help="instead score full-size photographs"
     )
-    parser.add_argument(
+    what.add_argument(
         "--codecs", action="store_true", help="instead compare codecs on them: most of an hour"
     )
-    parser.add_argument(
+    what.add_argument(
         "--damage", action="store_true", help="instead find what error correction mends: minutes"
     )
-    parser.add_argument(
+    what.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
     )
     parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")

@@ -19,9 +19,11 @@ from steglib.images.pairs import PairBatches
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.coded import CodedHider
 from steglib.models.encoder_decoder import EncoderDecoder, join, take_apart
+from steglib.models.plain import PlainConfig, PlainRecipe
 from steglib.training.run import fit
 
-UPDATES_A_MINUTE = {"classic": 250, "residue": 220}  # on 2 cores: their rates fall accordingly
+# On 2 cores. Learning rates fall accordingly.
+UPDATES_A_MINUTE = {"classic": 250, "plain": 190, "residue": 220}
 
 
 class Original(Hider):
@@ -113,16 +115,25 @@ def train_original(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
     return pd.DataFrame(stopwatch.record)
 
 
-def train_classic(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
-    """Trains the classic model as `training.run.train` does; arguments and result as above."""
-    config = ClassicConfig(batch_size=32, learning_rate=2e-3, ema=0.999, epochs=10**6, seed=seed)
+def train_plain(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
+    """Trains the plain model as `training.run.train` does; arguments and result as above."""
+    config = PlainConfig(batch_size=32, ema=0.99, epochs=10**6, seed=seed)
+    return _train_networks(PlainRecipe(config, images), minutes, watch)
 
+
+def train_classic(images, minutes, watch, seed: int = 0) -> pd.DataFrame:
+    """Trains the classic model likewise."""
+    config = ClassicConfig(batch_size=32, learning_rate=2e-3, ema=0.999, epochs=10**6, seed=seed)
+    return _train_networks(ClassicRecipe(config, images), minutes, watch)
+
+
+def _train_networks(recipe, minutes, watch):
     def score():
-        return quality(EncoderDecoder(*take_apart(stopwatch.model), "classic"), *watch)
+        return quality(EncoderDecoder(*take_apart(stopwatch.model), recipe.name), *watch)
 
     stopwatch = Stopwatch(minutes, score)
-    updates = round(UPDATES_A_MINUTE["classic"] * max(minutes))
-    fit(ClassicRecipe(config, images), updates, [stopwatch])
+    updates = round(UPDATES_A_MINUTE[recipe.name] * max(minutes))
+    fit(recipe, updates, [stopwatch])
     return pd.DataFrame(stopwatch.record)
 
 
@@ -140,7 +151,12 @@ def train_residue(images, minutes, watch, base: int = 5, seed: int = 0) -> pd.Da
     return pd.DataFrame(stopwatch.record)
 
 
-TRAININGS = {"residue": train_residue, "classic": train_classic, "original": train_original}
+TRAININGS = {
+    "residue": train_residue,
+    "classic": train_classic,
+    "plain": train_plain,
+    "original": train_original,
+}
 
 
 def learning_curves(images, minutes, watch, seed: int = 0) -> pd.DataFrame:

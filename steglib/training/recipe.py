@@ -72,12 +72,14 @@ class Recipe:
     Attributes:
         name: of the model, on the command line and in a run's `config.json`.
         config_class: a frozen dataclass; the command line has an option for each field.
+        optimizer_class: takes the arguments of `keras.optimizers.AdamW`.
         parts: recipes that are trained one after the other, each into a folder of its name.
             A recipe of parts defines `assemble`; another defines all that stands above it.
     """
 
     name: str
     config_class = TrainingConfig
+    optimizer_class = keras.optimizers.AdamW
     parts: Mapping[str, "Recipe"] = MappingProxyType({})
 
     def __init__(self, config, images=None):
@@ -120,7 +122,7 @@ class Recipe:
 
     def optimizer(self, updates: int) -> keras.optimizers.Optimizer:
         """The optimizer of a training with `updates` updates in all."""
-        return keras.optimizers.AdamW(
+        return self.optimizer_class(
             learning_rates(self.config, updates),
             weight_decay=self.config.weight_decay,
             global_clipnorm=self.config.clip_norm,

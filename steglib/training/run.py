@@ -80,7 +80,7 @@ def fit(recipe: Recipe, updates: int | None = None, callbacks=(), verbose=0) -> 
     """
     batches = recipe.batches()
     most = recipe.config.epochs * batches.steps_per_epoch
-    updates = updates or most
+    updates = most if updates is None else updates
     if updates > most:
         raise ValueError(f"{updates} updates, but the config's epochs make only {most}.")
     model = prepare(recipe, updates)
@@ -128,7 +128,8 @@ def _check(run, recipe, resume):
 def _begin(run, recipe):
     """Makes the folder: only when all that could be wrong with the config has had its chance."""
     run.mkdir(parents=True, exist_ok=True)
-    _write_json(run / "config.json", _describe(recipe))
+    if not (run / "config.json").is_file():  # its time says when the run began
+        _write_json(run / "config.json", _describe(recipe))
 
 
 def _train_parts(recipe, name, verbose) -> dict:

@@ -37,7 +37,7 @@ def test_a_box_for_each_layer_joined_as_the_layers_are():
     assert found["picture"][0].endswith("32 × 32 × 3")
     assert found["narrow"][0] == "Conv2D 4×4, stride 4\n8 × 8 × 8"
     assert found["wide"][0] == "Conv2DTranspose 4×4, stride 4\n32 × 32 × 3"
-    assert "3×3 to 16" in found["block"][0]
+    assert found["block"][0] == "skip block\n8 × 8 × 8"
     places = [place for _, place in found.values()]
     assert [y for _, y in places] == [0, -1, -2, -3]
     assert joined(figure) == set(itertools.pairwise(places))

@@ -28,6 +28,17 @@ def test_mse_losses(joined):
         assert float(full) == pytest.approx(secret + beta * cover, rel=1e-5)
 
 
+def test_rmse_losses_are_roots_per_pair(joined):
+    wanted, got = joined
+    cover, secret = (
+        metrics.mse(wanted[..., part], got[..., part]) for part in (slice(3), slice(3, 6))
+    )
+    full = losses.FullLoss(beta=2.0, scale="rmse")(wanted, got)
+    assert float(full) == pytest.approx(np.sqrt(secret + 2 * cover).mean(), rel=0.01)
+    reveal = losses.RevealLoss("rmse")(wanted[..., 3:], got[..., 3:])
+    assert float(reveal) == pytest.approx(np.sqrt(secret).mean(), rel=0.01)
+
+
 def test_log_loss_is_minus_the_mean_psnr(joined):
     wanted, got = joined
     cover = metrics.psnr(wanted[..., :3], got[..., :3]).mean()

@@ -6,7 +6,7 @@ from steglib.evaluation import metrics
 from steglib.images.pairs import load_pairs
 from steglib.models.encoder_decoder import EncoderDecoder, take_apart
 from steglib.models.plain import PlainConfig, PlainRecipe, build_decoder, build_encoder
-from steglib.training.run import fit
+from steglib.training.run import fit, prepare
 
 
 def test_at_most_two_million_parameters_all_of_them_trained():
@@ -15,7 +15,18 @@ def test_at_most_two_million_parameters_all_of_them_trained():
     assert not any(network.non_trainable_weights for network in networks)
 
 
-def test_the_stego_image_is_8_bit_and_gradients_reach_both_networks():
+def test_one_update_reaches_every_weight_of_both_networks(pairs):
+    images = np.concatenate(pairs)
+    recipe = PlainRecipe(PlainConfig(batch_size=8, ema=0, width=8, hidden=8), images)
+    model = prepare(recipe, updates=20)
+    before = model.get_weights()
+    for batch in list(recipe.batches())[:2]:  # the first one learns at a rate of 0
+        model.train_on_batch(*batch)
+    for old, new in zip(before, model.get_weights(), strict=True):
+        assert not np.array_equal(old, new)
+
+
+def test_the_stego_image_is_8_bit_whatever_the_size():
     encoder, decoder = build_encoder(8, 8, 1), build_decoder(16, 8, 1)
     images = np.random.default_rng(0).uniform(0, 255, (2, 16, 24, 3)).astype("float32")
     stego = keras.ops.convert_to_numpy(encoder([images, images[::-1]]))

@@ -142,6 +142,13 @@ def test_classic_begins_as_linear_hiding(small):
     assert record[list(linear)].iloc[0].to_dict() == pytest.approx(linear, abs=0.2)
 
 
+@pytest.mark.slow
+def test_plain_begins_at_random(small):
+    record = race.train_plain(*small(minutes=[0.5, 1], side=32))
+    assert record["minutes"].tolist() == [0.5, 1]
+    assert (record["secret_psnr"] < 20).all()
+
+
 def test_learning_curves_are_of_all_trainings(monkeypatch):
     def train(images, minutes, watch, seed):
         return pd.DataFrame({"minutes": minutes, "secret_psnr": [images + watch + seed] * 2})

@@ -35,7 +35,12 @@ def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys)
 @pytest.mark.parametrize(
     "option, module, function, asked",
     [
-        ("--photographs", photographs, "score_photographs", ["residue, base 5", "classic"]),
+        (
+            "--photographs",
+            photographs,
+            "score_photographs",
+            ["residue, base 5", "classic", "plain"],
+        ),
         ("--codecs", photographs, "full_size", [2, 3, 5]),
         ("--damage", survival, "survived_damage", []),
     ],
