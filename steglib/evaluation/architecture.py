@@ -26,7 +26,7 @@ def show_architecture(network, size: int = 64):
         shape = (1, size, size, 3) if is_input else _output_shape(layer, given)
         shapes[id(layer.output)] = shape
         above = list(dict.fromkeys(origins[id(t)] for t in inputs if id(t) in origins))
-        name, text = _describe(layer, shape)
+        name, text = _describe(layer, shape, given)
         if name is None and not is_input:
             origins[id(layer.output)] = above[0]
             continue
@@ -43,12 +43,12 @@ def _output_shape(layer, given):
     return tuple(layer.compute_output_shape(given[0] if len(given) == 1 else given))
 
 
-def _describe(layer, shape):
+def _describe(layer, shape, given):
     """The box that a layer belongs to, and the text in it; None and None for no box."""
     kind = type(layer).__name__
     values = " × ".join(map(str, shape[1:]))
-    if part := PART_OF_BLOCK.match(layer.name):
-        return part[1], f"{part[1]}: skip block\n{values}"
+    if part := PART_OF_BLOCK.match(layer.name):  # its first layer: a block keeps its input's shape
+        return part[1], f"{part[1]}: skip block\n{' × '.join(map(str, given[0][1:]))}"
     if layer.name.endswith("_sum"):
         return layer.name.removesuffix("_sum"), None
     if kind == "Rescaling":
