@@ -75,7 +75,8 @@ class Codec:
         """The network that restores, or None. Loaded only now: hiding does without Keras."""
         if not isinstance(self._restorer, Path):
             return self._restorer
-        import keras
+        with without_chatter():
+            import keras
 
         with reading(self._restorer), without_chatter():
             return keras.saving.load_model(self._restorer, compile=False)
