@@ -53,6 +53,7 @@ def snapshot(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
+@pytest.mark.slow
 def test_training_notebook_runs_on_kaggle(machine):
     root = machine / "kaggle"
     before = snapshot(root / "input")
