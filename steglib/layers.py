@@ -1,6 +1,7 @@
 """Serialisable Keras layers, and groups of layers, that the networks are made of."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 
@@ -40,18 +41,18 @@ class FitRange(layers.Layer):
         components: how many components may change. They are the layer's only weight, a frozen
             kernel [size, size, 3, components] of orthonormal blocks, zero until it is set.
         size: side of a block in pixels.
-        steps: how often to project.
+        projections: how often to project on each set.
         relaxation: how far to go each time, 1 for the projection itself, below 2.
 
     Returns:
         A tensor of the input's shape. What still lies outside the range is for `RoundTo8Bit`.
     """
 
-    def __init__(self, components, size=8, steps=3, relaxation=1.5, **kwargs):
+    def __init__(self, components, size=8, projections=3, relaxation=1.5, **kwargs):
         super().__init__(**{"dtype": "float32", **kwargs})
         self.components = components
         self.size = size
-        self.steps = steps
+        self.projections = projections
         self.relaxation = relaxation
 
     def build(self, input_shape):
@@ -59,7 +60,7 @@ class FitRange(layers.Layer):
         self.kernel = self.add_weight(shape, initializer="zeros", trainable=False, name="kernel")
 
     def call(self, x):
-        for _ in range(self.steps):
+        for _ in range(self.projections):
             excess = ops.clip(x, 0.0, 255.0) - x
             change = ops.conv(excess, self.kernel, strides=self.size)
             x = x + self.relaxation * ops.conv_transpose(change, self.kernel, strides=self.size)
@@ -69,8 +70,83 @@ class FitRange(layers.Layer):
         return input_shape
 
     def get_config(self):
-        names = ("components", "size", "steps", "relaxation")
+        names = ("components", "size", "projections", "relaxation")
         return {**super().get_config(), **{name: getattr(self, name) for name in names}}
+
+
+def _counted(shape, dtype=None):
+    return ops.arange(shape[0], dtype=dtype)
+
+
+@keras.saving.register_keras_serializable("steglib")
+class ShapedRounding(layers.Layer):
+    """Rounds grey levels to 0…255 so that the error stays out of the components that matter.
+
+    The samples of a block are rounded one after the other, and each error is made up for by the
+    samples that are still to come: the nearest plane algorithm (Babai, 1986,
+    https://doi.org/10.1007/BF02579403), as noise shaping in audio. Gradients are those of
+    `RoundTo8Bit`.
+
+    Weights, frozen: `order` [d], the samples of a block in the order of rounding, and `feedback`
+    [d, d], below the diagonal: what a sample (row) takes over of the error of an earlier one
+    (column), both counted in that order. d = size·size·3. At first, nothing is taken over.
+
+    Args:
+        size: side of a block in pixels.
+
+    Returns:
+        A float tensor of the input's shape [n, h, w, 3] that holds whole numbers.
+    """
+
+    PANEL = 16  # samples after which errors are passed on to all others, by one product
+
+    def __init__(self, size=8, **kwargs):
+        super().__init__(**{"dtype": "float32", **kwargs})
+        self.size = size
+
+    def build(self, input_shape):
+        d = self.size * self.size * 3
+        frozen = {"trainable": False}
+        self.order = self.add_weight((d,), _counted, "int32", name="order", **frozen)
+        self.feedback = self.add_weight((d, d), "zeros", name="feedback", **frozen)
+
+    def call(self, x):
+        clipped = ops.clip(x, 0.0, 255.0)
+        rounded = self._round(ops.stop_gradient(x), self.order, self.feedback, ops)
+        return clipped + ops.stop_gradient(rounded - clipped)
+
+    def round_array(self, x):
+        """The same for a NumPy array: there, many small operations in a row are faster."""
+        return self._round(x, *self.get_weights(), np)
+
+    def _round(self, x, order, feedback, math):
+        _, h, w, _ = math.shape(x)
+        tiles = math.reshape(x, (-1, h // self.size, self.size, w // self.size, self.size, 3))
+        samples = math.reshape(math.transpose(tiles, (2, 4, 5, 0, 1, 3)), (self.size**2 * 3, -1))
+        levels = self._round_in_order(math.take(samples, order, axis=0), feedback, math)
+        levels = math.take(levels, math.argsort(order), axis=0)
+        tiles = (self.size, self.size, 3, -1, h // self.size, w // self.size)
+        levels = math.transpose(math.reshape(levels, tiles), (3, 4, 0, 5, 1, 2))
+        return math.reshape(levels, (-1, h, w, 3))
+
+    def _round_in_order(self, samples, feedback, math):
+        """Samples [d, blocks] → levels [d, blocks]."""
+        levels, errors = [], samples[:0]
+        for start in range(0, samples.shape[0], self.PANEL):
+            rows = feedback[start : start + self.PANEL]
+            aims = samples[start : start + self.PANEL] + rows[:, :start] @ errors
+            for i in range(rows.shape[0]):
+                aim = aims[i]
+                levels.append(math.clip(math.round(aim), 0.0, 255.0))
+                aims = aims + rows[:, start + i, None] * (aim - levels[-1])
+            errors = math.concatenate([errors, aims - math.stack(levels[start:])])
+        return math.stack(levels)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), "size": self.size}
 
 
 def block_transform(components, size, name):

@@ -51,7 +51,7 @@ def _describe(layer, shape, given):
         return part[1], f"{part[1]}: skip block\n{' × '.join(map(str, given[0][1:]))}"
     if layer.name.endswith("_sum"):
         return layer.name.removesuffix("_sum"), None
-    if kind == "Rescaling":
+    if kind in ("Rescaling", "Normalization"):
         return None, None
     if hasattr(layer, "kernel_size"):
         side = "×".join(map(str, layer.kernel_size))
@@ -60,23 +60,37 @@ def _describe(layer, shape, given):
 
 
 def _draw(boxes, lines):
-    rows = {}
-    for name, (row, _, _) in boxes.items():
-        rows.setdefault(row, []).append(name)
-    places = {
-        name: (i - (len(names) - 1) / 2, -row)
-        for row, names in rows.items()
-        for i, name in enumerate(names)
-    }
-    width = max(map(len, rows.values()))
-    figure, axis = plt.subplots(figsize=(4.6 * width, 0.78 * len(rows)))
+    places = _places(boxes, lines)
+    left, right = (side(x for x, _ in places.values()) for side in (min, max))
+    depth = 1 - min(y for _, y in places.values())
+    figure, axis = plt.subplots(figsize=(4.6 * (right - left + 1), 0.78 * depth))
     for parent, child in lines:
         far = boxes[child][0] - boxes[parent][0] > 1  # around the boxes between
-        bend = {"arrowstyle": "-", "color": "grey", "connectionstyle": f"arc3,rad={0.9 * far}"}
+        bulge = 0.7 * far * (1 if places[parent][0] < places[child][0] else -1)
+        bend = {"arrowstyle": "-", "color": "grey", "connectionstyle": f"arc3,rad={bulge}"}
         axis.annotate("", places[child], places[parent], arrowprops=bend, zorder=1)
     for name, (_, text, colour) in boxes.items():
         look = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "grey"}
         axis.text(*places[name], text, ha="center", va="center", fontsize=11, bbox=look)
-    axis.set(xlim=(-width / 2 - 0.3, width / 2), ylim=(0.6 - len(rows), 0.6))
+    axis.set(xlim=(left - 0.8, right + 0.5), ylim=(0.6 - depth, 0.6))
     axis.axis("off")
     return figure
+
+
+def _places(boxes, lines):
+    """Each box below the middle of what it is joined to above, one apart from its neighbours."""
+    rows, places = {}, {}
+    for name, (row, _, _) in boxes.items():
+        rows.setdefault(row, []).append(name)
+    for row, names in sorted(rows.items()):
+        wished = []
+        for i, name in enumerate(names):
+            above = [places[parent][0] for parent, child in lines if child == name]
+            wished.append((sum(above) / len(above) if above else i, i))
+        xs = []
+        for x, _ in sorted(wished):
+            xs.append(max(x, xs[-1] + 1) if xs else x)
+        shift = (sum(xs) - sum(x for x, _ in wished)) / len(xs)
+        for x, (_, i) in zip(xs, sorted(wished), strict=True):
+            places[names[i]] = x - shift, -row
+    return places

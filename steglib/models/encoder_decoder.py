@@ -12,7 +12,7 @@ from PIL import Image
 
 from steglib.hider import Hider
 from steglib.images.pairs import PairBatches, load_pairs
-from steglib.layers import forget_initializers
+from steglib.layers import ShapedRounding, forget_initializers
 from steglib.models import losses
 from steglib.progress import bar
 from steglib.training.recipe import Recipe, TrainingConfig
@@ -40,11 +40,16 @@ class EncoderDecoder(Hider):
 
     def __init__(self, encoder, decoder, name):
         self.encoder, self.decoder, self.name = encoder, decoder, name
+        self._encoder, self._round = encoder, np.rint
+        rounding = encoder.layers[-1]
+        if isinstance(rounding, ShapedRounding):
+            self._encoder = keras.Model(encoder.inputs, rounding.input, name="encoder")
+            self._round = rounding.round_array
 
     def _hide(self, covers, secrets):
         h, w = (side // BLOCK * BLOCK for side in covers.shape[1:3])
         stegos, secrets = covers.copy(), _resize(secrets, h, w)
-        _apply(self.encoder, stegos[:, :h, :w], covers[:, :h, :w], secrets)
+        _apply(self._encoder, self._round, stegos[:, :h, :w], covers[:, :h, :w], secrets)
         return stegos
 
     def _reveal(self, stegos):
@@ -52,7 +57,7 @@ class EncoderDecoder(Hider):
         h, w = (side // BLOCK * BLOCK for side in shape)
         stegos = stegos[:, :h, :w]
         secrets = np.empty_like(stegos)
-        _apply(self.decoder, secrets, stegos)
+        _apply(self.decoder, np.rint, secrets, stegos)
         return _resize(secrets, *shape)
 
 
@@ -63,8 +68,8 @@ def _resize(images, h, w):
     return np.stack([np.asarray(image) for image in scaled])
 
 
-def _apply(model, results, *batches):
-    """Fills in the model's grey levels, in tiles: with their margins, these are as of the whole.
+def _apply(model, rounding, results, *batches):
+    """Fills in the model's rounded levels, in tiles: with their margins, these are as of the whole.
 
     Without `predict`, which compiles anew for every size.
     """
@@ -78,8 +83,8 @@ def _apply(model, results, *batches):
             part = slice(start, start + at_once)
             inputs = [b[part, y : top + TILE + margin, x : left + TILE + margin] for b in batches]
             pixels = ops.convert_to_numpy(model(inputs if len(inputs) > 1 else inputs[0]))
-            inner = pixels[:, top - y :, left - x :][:, :TILE, :TILE]
-            results[part, top : top + TILE, left : left + TILE] = np.clip(np.rint(inner), 0, 255)
+            inner = rounding(pixels[:, top - y :, left - x :][:, :TILE, :TILE])
+            results[part, top : top + TILE, left : left + TILE] = np.clip(inner, 0, 255)
 
 
 def _convolutions(model):
@@ -154,7 +159,7 @@ class PairRecipe(Recipe):
 
     def pictures(self, model):
         covers, secrets = (images[:8] for images in self.pairs)
-        both = model.predict_on_batch([covers, secrets])
+        both = ops.convert_to_numpy(model([covers, secrets]))
         return covers, secrets, both[..., :3], both[..., 3:]
 
     def export(self, model, run):

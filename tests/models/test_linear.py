@@ -3,7 +3,12 @@ import pytest
 
 from steglib import load_images
 from steglib.evaluation import metrics
-from steglib.models.linear import linear_hider, linear_hiding, principal_components
+from steglib.models.linear import (
+    linear_hider,
+    linear_hiding,
+    principal_components,
+    rounding_order,
+)
 
 
 def test_principal_components_are_orthonormal_and_sorted():
@@ -21,24 +26,47 @@ def test_blocks_are_the_sum_of_their_components():
     assert np.allclose(np.square(blocks @ basis).mean(0), power, rtol=1e-3, atol=1e-2)
 
 
-def test_gains_share_out_the_strength_by_deviation():
+def test_gains_share_out_the_strength():
     power = np.float32([100, 25, 4, 1])
-    gains = linear_hiding(power, carried=3, strength=16)
-    carried = gains**2 * power[:3]
-    assert carried.sum() == pytest.approx(3 * 16)
-    assert np.allclose(carried / np.sqrt(power[:3]), carried[0] / 10)
+    gains = {s: linear_hiding(power, carried=3, strength=16, shaped=s) for s in (True, False)}
+    carried = {shaped: gains[shaped] ** 2 * power[:3] for shaped in gains}
+    assert np.allclose(carried[True], 16)  # the same for each
+    assert carried[False].sum() == pytest.approx(3 * 16)  # or by standard deviation
+    assert np.allclose(carried[False] / np.sqrt(power[:3]), carried[False][0] / 10)
+
+
+def test_the_samples_to_come_make_up_for_an_error_as_well_as_they_can():
+    random = np.random.default_rng(0)
+    roots = random.normal(size=(6, 6))
+    cost = roots @ roots.T + 0.1 * np.eye(6)
+    order, feedback = rounding_order(cost)
+    assert sorted(order) == list(range(6))
+    cost = cost[np.ix_(order, order)]
+    for first in range(5):
+        rest = slice(first + 1, None)
+        best = np.linalg.solve(cost[rest, rest], -cost[rest, first])  # for an error of 1
+        assert np.allclose(-feedback[rest, first], best)
+        left = [1 / np.linalg.inv(cost[first:, first:])[i, i] for i in range(6 - first)]
+        assert left[0] == pytest.approx(max(left))
 
 
 def test_linear_hiding_without_training(pairs):
     """More strength or fewer components: the trade-off moves as it should."""
     covers, secrets = pairs
-    images, found = load_images("sample", "train").images, {}
-    for options in ((80, 16.0), (40, 16.0), (80, 4.0)):
-        hider = linear_hider(images, *options)
+    images = load_images("sample", "train").images
+
+    def scored(**options):
+        hider = linear_hider(images, **options)
         stegos = hider.hide(covers, secrets)
-        revealed = hider.reveal(stegos)
-        found[options] = metrics.psnr(covers, stegos).mean(), metrics.psnr(secrets, revealed).mean()
-    cover, secret = found[80, 16.0]
-    assert hider.name == "linear hiding" and cover > 42 and secret > 38
-    for other_cover, other_secret in (found[40, 16.0], found[80, 4.0]):
+        assert hider.name == "linear hiding"
+        return metrics.psnr(covers, stegos).mean(), metrics.psnr(
+            secrets, hider.reveal(stegos)
+        ).mean()
+
+    cover, secret = scored(shaped=False, carried=80, strength=16)
+    assert cover > 42 and secret > 38
+    for options in ({"carried": 40, "strength": 16}, {"carried": 80, "strength": 4}):
+        other_cover, other_secret = scored(shaped=False, **options)
         assert other_cover > cover + 1 and other_secret < secret - 1
+    shaped_cover, shaped_secret = scored()
+    assert shaped_cover > cover + 1 and shaped_secret > secret + 1
