@@ -63,6 +63,7 @@ class Codec:
     """
 
     kind = Kind.LEARNED
+    least_bits = 1.0  # for a pixel; with fewer, a picture scaled down and up again looks better
     min_side = BLOCK
 
     def __init__(self, basis, weights, counts, restorer=None):
@@ -300,7 +301,7 @@ def _check_room(enough, sides, size):
     if not enough:
         raise ValueError(
             f"A picture of {sides[1]}×{sides[0]} pixels does not fit {size} bytes: "
-            "scale it down, or choose a larger cover or base."
+            "scale it down, or choose a larger cover or, for residues, a larger base."
         )
 
 

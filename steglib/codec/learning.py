@@ -155,7 +155,7 @@ class RestorerRecipe(CodingRecipe):
     def pictures(self, model):
         (rounded, log_steps), images = self.watched()
         rounded, log_steps, images = rounded[::8], log_steps[::8], images[::8]
-        return images, rounded, model.predict_on_batch([rounded, log_steps])
+        return images, rounded, ops.convert_to_numpy(model([rounded, log_steps]))
 
     def export(self, model, run):
         forget_initializers(model)

@@ -17,8 +17,10 @@ import pandas as pd
 
 from steglib import zoo
 from steglib.hider import Hider
+from steglib.images.pairs import PairBatches
 from steglib.research.photographs import collage
 from steglib.research.race import original_network
+from steglib.training.run import fit
 
 LARGE = (3000, 4000)  # height and width: 12 megapixels
 ORIGINAL = "original"
@@ -98,6 +100,30 @@ def _peak_memory():
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def pipeline(images, batch_size: int = 32, updates: int = 40) -> pd.Series:
+    """Pairs a second: of the batches alone, and of trainings that they feed.
+
+    Args:
+        images: uint8 [n, h, w, 3] to make pairs of.
+        batch_size: pairs in a batch.
+        updates: of each training; the second half of them is timed.
+    """
+    batches = PairBatches(images, batch_size, epochs=10**6)
+    seconds, _ = _timed(lambda: [batches[i] for i in range(10 * updates)])
+    rates = {"the batches alone": 10 * updates * batch_size / seconds}
+    for name in ("plain", "classic"):
+        ends = []
+        clock = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda update, logs, ends=ends: ends.append(perf_counter())
+        )
+        recipe = zoo.load_recipe(name)
+        config = recipe.config_class(batch_size=batch_size, epochs=10**6)
+        fit(recipe(config, images), updates, [clock])
+        timed = ends[updates // 2 :]
+        rates[f"training {name}"] = (len(timed) - 1) * batch_size / (timed[-1] - timed[0])
+    return pd.Series(rates, name="pairs a second")
 
 
 def machine() -> str:

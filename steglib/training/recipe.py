@@ -114,6 +114,7 @@ class Recipe:
         raise NotImplementedError
 
     def loss(self) -> keras.losses.Loss:
+        """A loss that gives one number for each example, whose mean counts."""
         raise NotImplementedError
 
     def metrics(self) -> list:
@@ -131,7 +132,10 @@ class Recipe:
         )
 
     def pictures(self, model) -> tuple:
-        """Columns of a sample picture, grey levels [n, h, w, 3] each; empty for no picture."""
+        """Columns of a sample picture, grey levels [n, h, w, 3] each; empty for no picture.
+
+        Call the model: its `predict` would share the pictures out to the devices.
+        """
         return ()
 
     def export(self, model, run: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -44,6 +45,8 @@ def train(recipe: Recipe, name: str, *, resume: bool = False, verbose=2) -> Path
     """
     run = paths.runs_dir() / name
     _check(run, recipe, resume)
+    devices.check(recipe.config.batch_size)
+    devices.wait()  # no process may take for an earlier run what another one has begun
     if (run / "metrics.json").is_file():
         print(f"The run {run} is complete.")
         return run
@@ -51,16 +54,23 @@ def train(recipe: Recipe, name: str, *, resume: bool = False, verbose=2) -> Path
         metrics = _train_parts(recipe, name, verbose)
     else:
         metrics = _train_model(recipe, run, verbose)
-    _write_json(run / "metrics.json", metrics)
+    if metrics:
+        _write_json(run / "metrics.json", metrics)
+    devices.wait()
     return run
 
 
 def prepare(recipe: Recipe, updates: int) -> keras.Model:
-    """The recipe's model, built and compiled for a training with `updates` updates in all."""
+    """The recipe's model, built and compiled for a training with `updates` updates in all.
+
+    In `devices.scope()`, if it is to use all of them.
+    """
+    devices.check(recipe.config.batch_size)
     keras.utils.set_random_seed(recipe.config.seed)
-    with devices.scope(), devices.precision(recipe.config.mixed_precision):
+    with devices.precision(recipe.config.mixed_precision):
         model = recipe.build()
-        model.compile(recipe.optimizer(updates), recipe.loss(), metrics=recipe.metrics())
+        model.compile(recipe.optimizer(updates), recipe.loss(), weighted_metrics=recipe.metrics())
+    devices.synchronise(model)
     return model
 
 
@@ -83,14 +93,15 @@ def fit(recipe: Recipe, updates: int | None = None, callbacks=(), verbose=0) -> 
     updates = most if updates is None else updates
     if updates > most:
         raise ValueError(f"{updates} updates, but the config's epochs make only {most}.")
-    model = prepare(recipe, updates)
-    model.fit(
-        batches,
-        steps_per_epoch=updates,
-        shuffle=False,
-        callbacks=list(callbacks),
-        verbose=verbose,
-    )
+    with devices.scope():
+        model = prepare(recipe, updates)
+        model.fit(
+            devices.Part(batches),
+            steps_per_epoch=updates,
+            shuffle=False,
+            callbacks=list(callbacks),
+            verbose=verbose,
+        )
     exact = _build_exact(recipe)
     exact.set_weights(model.get_weights())
     return exact
@@ -125,11 +136,19 @@ def _check(run, recipe, resume):
         )
 
 
-def _begin(run, recipe):
-    """Makes the folder: only when all that could be wrong with the config has had its chance."""
+def _begin(run, recipe) -> Path:
+    """Makes the folder: only when all that could be wrong with the config has had its chance.
+
+    Returns:
+        Where this process writes. Of several that train together, all do the same, as they wait for
+        each other whenever something is computed; what others than the first write is thrown away.
+    """
+    if not devices.is_first():
+        return Path(tempfile.mkdtemp())
     run.mkdir(parents=True, exist_ok=True)
     if not (run / "config.json").is_file():  # its time says when the run began
         _write_json(run / "config.json", _describe(recipe))
+    return run
 
 
 def _train_parts(recipe, name, verbose) -> dict:
@@ -141,37 +160,51 @@ def _train_parts(recipe, name, verbose) -> dict:
     for part_name, part in recipe.parts.items():
         folder = train(part, f"{name}/{part_name}", resume=True, verbose=verbose)
         metrics[part_name] = _read_json(folder / "metrics.json")
+    if not devices.is_first():
+        return {}
     return {"parameters": recipe.assemble(run), **metrics}
 
 
 def _train_model(recipe, run, verbose) -> dict:
-    config, watched = recipe.config, recipe.watched()
-    steps_per_epoch = recipe.batches().steps_per_epoch
-    model = prepare(recipe, config.epochs * steps_per_epoch)
-    epoch, best = _restore(run, model)
-    _begin(run, recipe)
-    model.fit(
-        recipe.batches(epoch),
-        epochs=config.epochs,
-        initial_epoch=epoch,
-        steps_per_epoch=steps_per_epoch,
-        validation_data=watched,
-        validation_batch_size=config.batch_size,
-        shuffle=False,  # the batches are random already, in an order that resuming relies on
-        verbose=verbose,
-        callbacks=_callbacks(recipe, run, epoch, best),
-    )
-    history = load_history(run)
-    _check_finite(run, history)
+    with devices.scope():
+        history = _fit_epochs(recipe, run, verbose)
+    if not devices.is_first():
+        return {}
     exported = _build_exact(recipe)
     exported.load_weights(run / "best.weights.h5")
     recipe.export(exported, run)
     return {"parameters": exported.count_params(), **_best_scores(history)}
 
 
+def _fit_epochs(recipe, run, verbose) -> pd.DataFrame:
+    config, watched = recipe.config, recipe.watched()
+    steps_per_epoch = recipe.batches().steps_per_epoch
+    model = prepare(recipe, config.epochs * steps_per_epoch)
+    folder = _begin(run, recipe)
+    epoch, best = _restore(run, folder, model)
+    model.fit(
+        devices.Part(recipe.batches(epoch)),
+        epochs=config.epochs,
+        initial_epoch=epoch,
+        steps_per_epoch=steps_per_epoch,
+        validation_data=devices.part(devices.fill_up(*watched)),
+        validation_batch_size=config.batch_size // devices.process()[1],
+        shuffle=False,  # the batches are random already, in an order that resuming relies on
+        verbose=verbose if devices.is_first() else 0,
+        callbacks=_callbacks(recipe, folder, epoch, best),
+    )
+    devices.wait()
+    if folder != run:
+        shutil.rmtree(folder)
+    history = load_history(run)
+    _check_finite(run, history)
+    return history
+
+
 def _callbacks(recipe, run, epoch, best) -> list:
     """Those of a run from an epoch on; their order matters, see `Checkpoint`."""
     averages = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if recipe.config.ema else []
+    alone = devices.process()[1] == 1
     return [
         keras.callbacks.TerminateOnNaN(),
         LearningRate(),
@@ -185,23 +218,26 @@ def _callbacks(recipe, run, epoch, best) -> list:
             save_weights_only=True,
             initial_value_threshold=best,
         ),
-        SamplePictures(run / "samples", recipe.pictures),
+        *([SamplePictures(run / "samples", recipe.pictures)] if alone else []),
         keras.callbacks.CSVLogger(run / "history.csv", append=epoch > 0),
         *tensorboard(run / "logs"),
     ]
 
 
-def _restore(run, model) -> tuple[int, float]:
-    """Loads the last checkpoint: the number of finished epochs and the best score of these."""
+def _restore(run, folder, model) -> tuple[int, float]:
+    """Loads the run's last checkpoint: the number of finished epochs and the best score of these.
+
+    `folder` is where this process writes, see `_begin`.
+    """
     checkpoints = Checkpoint.finished(run / "checkpoint")
     if not checkpoints:
         return 0, np.inf
     model.optimizer.build(model.trainable_variables)
     model.load_weights(checkpoints[-1])
-    shutil.copy(best_then(checkpoints[-1]), run / "best.weights.h5")
     epoch = int(checkpoints[-1].name.split(".")[0])
     history = load_history(run).iloc[:epoch]  # an epoch that was cut short is trained again
-    _write(run / "history.csv", history.to_csv(index=False))
+    shutil.copy(best_then(checkpoints[-1]), folder / "best.weights.h5")
+    _write(folder / "history.csv", history.to_csv(index=False))
     return epoch, history["val_loss"].min()
 
 

@@ -132,6 +132,7 @@ def mosaic(cut):
     return cut(1088, 1031)  # 9 tiles
 
 
+@pytest.mark.slow
 def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, monkeypatch):
     passes, write = [], Codec._write
     monkeypatch.setattr(Codec, "_write", lambda *a: passes.append(1) or write(*a))
@@ -141,6 +142,7 @@ def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, monkeypatch
     assert metrics.psnr(mosaic, codec.decode([code], *mosaic.shape[1:3]))[0] > 25
 
 
+@pytest.mark.slow
 def test_threads_and_tiles_together_change_nothing(codec, mosaic, monkeypatch):
     codes = []
     for threads in (1, 2, 7):
@@ -149,6 +151,7 @@ def test_threads_and_tiles_together_change_nothing(codec, mosaic, monkeypatch):
     assert codes[0] == codes[1] == codes[2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("hidden", [slice(0, 100), slice(400, 500)])
 def test_large_pictures_whose_sample_misleads(codec, hidden):
     """All detail lies where no sample is taken, or only there."""

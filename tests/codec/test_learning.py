@@ -45,6 +45,7 @@ def learned(eager):
     return learn_codec(images, context_updates=3, restorer_updates=2, batch_size=4)
 
 
+@pytest.mark.slow
 def test_training_lowers_the_rate(eager, learned):
     """By the same logistic tables; those that `count_symbols` makes lower it further."""
     images = load_images("sample", "train").images[:, :32, :32]
@@ -64,6 +65,7 @@ def test_training_lowers_the_rate(eager, learned):
     assert bits[1] < 0.9 * bits[0] and bits[2] < 0.98 * bits[1]
 
 
+@pytest.mark.slow
 def test_the_restorer_can_learn_what_rounding_took():
     """Of eight pictures, by heart: in general, it takes minutes."""
     images = load_images("sample", "train").images[:8, :32, :32]
@@ -86,6 +88,7 @@ OPTIONS = ["--images=28", "--held-out=8", "--batch-size=4", "--updates=2", "--se
 OPTIONS += ["--context-epochs=2", "--restorer-epochs=1"]
 
 
+@pytest.mark.slow
 def test_a_codec_is_trained_by_command_and_hides(eager, home):
     assert main(["train", "residue", "--name", "mine", *OPTIONS]) == 0
     run = home / "runs" / "mine"
@@ -117,6 +120,7 @@ def test_a_codec_is_trained_by_command_and_hides(eager, home):
         assert np.allclose(*both, rtol=1e-3, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_codec_may_do_without_a_restorer(eager, home):
     config = CodecConfig(
         images=24, held_out=8, batch_size=4, updates=1, context_epochs=1, restorer_epochs=0
@@ -133,6 +137,7 @@ def test_a_failed_start_leaves_the_name_free(home):
     assert not (home / "runs" / "typo").exists()
 
 
+@pytest.mark.slow
 def test_a_learned_codec_saves_and_loads(learned, tmp_path):
     learned.save(tmp_path / "mine.npz")
     other = Codec.load(tmp_path / "mine.npz")
@@ -171,6 +176,7 @@ def test_batches_depend_on_seed_and_number():
     assert all(i.tobytes() in few for i in batches(0, chosen=slice(5))[0][0])
 
 
+@pytest.mark.slow
 def test_another_backend_learns_too_and_writes_the_same(run_python, tmp_path):
     codec = load_model("residue").codec
     np.savez(tmp_path / "in.npz", photos=PHOTOS[:6])

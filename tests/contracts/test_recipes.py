@@ -44,7 +44,10 @@ def eager():
     tensorflow.config.run_functions_eagerly(False)
 
 
-@pytest.fixture(scope="module", params=RECIPES)
+@pytest.fixture(
+    scope="module",
+    params=[n if n == "plain" else pytest.param(n, marks=pytest.mark.slow) for n in RECIPES],
+)
 def make(request):
     """Makes a recipe, with changes to its config."""
     recipe, config = RECIPES[request.param]

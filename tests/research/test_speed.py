@@ -1,3 +1,4 @@
+import functools
 import itertools
 import re
 
@@ -81,3 +82,15 @@ def test_throughput_is_the_median_of_warm_calls(clock):
     table = speed.throughput([Slow("a"), Slow("b")], images, images, repeats=3)
     assert table.loc["b"].to_dict() == {"hide": 0.5, "reveal": 0.25}
     assert order == ["a", "b"] * 4
+
+
+def test_batches_are_timed_alone_and_in_trainings(capsys, monkeypatch):
+    short = functools.partial(speed.pipeline, batch_size=2, updates=6)
+    monkeypatch.setattr(speed, "pipeline", short)
+    assert main(["benchmark", "--pipeline"]) == 0
+    printed = capsys.readouterr().out
+    alone, *trainings = [
+        float(re.search(rf"{name} +([0-9.]+)$", printed, re.M)[1])
+        for name in ("the batches alone", "training plain", "training classic")
+    ]
+    assert min(trainings) > 0 and max(trainings) < alone
