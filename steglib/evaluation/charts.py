@@ -19,6 +19,7 @@ COLOURS = {  # one for each thing that appears in more than one figure
     "linear": "#8c510a",  # brown
     "LSB": _PALETTE[7],  # grey
     "residue": "#8e5ebf",  # purple
+    "jpeg-proof": "#6e0f2d",  # wine
     "JPEG": _PALETTE[9],  # sky blue
     "WebP": "#a39a00",  # olive
     "AVIF": "#f06fb5",  # pink
@@ -180,6 +181,26 @@ def error_maps(maps: dict):
         axis.set_title(title)
         axis.axis("off")
     figure.colorbar(picture, ax=axes[0, -1], fraction=0.046, label=GREY_LEVELS)
+    return figure
+
+
+def heat_map(table: pd.DataFrame, label: str, lost: pd.DataFrame | None = None):
+    """A coloured cell with its number for each entry of `table`.
+
+    Args:
+        table: of numbers; its index and columns name the rows and columns.
+        label: of the colour scale.
+        lost: where this is true, the cell says "–" instead.
+    """
+    said = table.map("{:.0f}".format)
+    if lost is not None:
+        said = said.mask(lost, "–")
+    figure, axis = plt.subplots(figsize=(0.7 * table.shape[1] + 4, 0.5 * len(table) + 2))
+    colours = {"cmap": "viridis", "cbar_kws": {"label": label}}
+    sns.heatmap(table, annot=said, fmt="", annot_kws={"size": 11}, linewidths=1, ax=axis, **colours)
+    axis.set(xlabel="", ylabel="")
+    axis.tick_params(axis="x", rotation=40)
+    plt.setp(axis.get_xticklabels(), ha="right", rotation_mode="anchor")
     return figure
 
 

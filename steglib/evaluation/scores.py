@@ -2,6 +2,7 @@
 
 import io
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from steglib.evaluation import metrics
+from steglib.images.damage import damaged, geometry
 
 BATCH = 100
 DIGITS = {"psnr": 1, "ssim": 4, "rmse": 2, "mae": 2}  # that tables show
@@ -50,16 +52,29 @@ def score(covers, secrets, stegos, revealed) -> pd.DataFrame:
     return pd.DataFrame(columns)
 
 
-def evaluate(hiders, covers, secrets, progress: bool = True) -> pd.DataFrame:
+def evaluate(
+    hiders,
+    covers,
+    secrets,
+    progress: bool = True,
+    damage: str | Iterable[str] | None = None,
+) -> pd.DataFrame:
     """Scores hiders on the same pairs.
 
     Args:
         hiders: any number of them.
         covers, secrets: uint8 [n, h, w, 3].
         progress: whether to show a progress bar.
+        damage: what happens to each stego file before its secret is revealed, a line as
+            `images.damage.damaged` takes it, with the pair's number as the seed; or several, each
+            of which happens to the same files. Where it cuts or scales the picture, what is
+            revealed is compared with the secret cut or scaled alike; where nothing can be
+            revealed, a flat grey picture counts.
 
     Returns:
-        One row for each hider and pair: `model`, `pair` and the columns of `score`.
+        One row for each hider and pair: `model`, `pair` and the columns of `score`; with damage
+        one for each line too, with `damage` and with `lost`, whether the hider found that nothing
+        can be revealed.
 
     Raises:
         ValueError: two hiders have the same name, or there are no pairs.
@@ -69,18 +84,47 @@ def evaluate(hiders, covers, secrets, progress: bool = True) -> pd.DataFrame:
         raise ValueError(f"Hiders must have different names, not {names}.")
     if not len(covers):
         raise ValueError("There are no pairs to score.")
+    lines = [damage] if isinstance(damage, str) else list(damage or ())
     tables = []
     starts = range(0, len(covers), BATCH)
     with tqdm(total=len(hiders) * len(starts), desc="Scoring", disable=not progress) as bar:
         for hider in hiders:
             for start in starts:
                 cover, secret = covers[start : start + BATCH], secrets[start : start + BATCH]
-                table = score(cover, secret, *hide_and_reveal(hider, cover, secret))
+                if lines:
+                    table = _score_damaged(hider, cover, secret, lines, start)
+                else:
+                    table = score(cover, secret, *hide_and_reveal(hider, cover, secret))
                 table.insert(0, "model", hider.name)
-                table.insert(1, "pair", range(start, start + len(table)))
+                table.insert(1, "pair", start + table.index)
                 tables.append(table)
                 bar.update()
     return pd.concat(tables, ignore_index=True)
+
+
+def _score_damaged(hider, covers, secrets, lines, seed):
+    stegos, tables = through_png(hider.hide(covers, secrets)), []
+    for line in lines:
+        images = [damaged(stego, line, seed + i) for i, stego in enumerate(stegos)]
+        found, wanted = _reveal_each(hider, images), secrets
+        lost = [revealed is None for revealed in found]
+        shape = next((image.shape for image in found if image is not None), secrets.shape[1:])
+        found = np.stack([np.full(shape, 128, np.uint8) if r is None else r for r in found])
+        if shape != secrets.shape[1:]:
+            wanted = np.stack([damaged(secret, geometry(line)) for secret in secrets])
+        scores = score(covers, wanted, stegos, found)
+        tables.append(scores.assign(damage=line, lost=lost))
+    return pd.concat(tables)
+
+
+def _reveal_each(hider, images):
+    """What is revealed of each image, None for nothing; all at once if that works."""
+    try:
+        return list(hider.reveal(np.stack(images)))
+    except ValueError:
+        if len(images) == 1:
+            return [None]
+        return [revealed for image in images for revealed in _reveal_each(hider, [image])]
 
 
 def summarise(scores: pd.DataFrame) -> pd.DataFrame:

@@ -23,6 +23,13 @@ def check_images(images, name: str) -> np.ndarray:
     return images[None] if images.ndim == 3 else images
 
 
+def check_image(image, name: str) -> np.ndarray:
+    """`image`, if it is one: uint8 [h, w, 3]. Raises ValueError otherwise."""
+    if np.ndim(image) != 3:
+        raise ValueError(f"{name} must be one image [h, w, 3], not {list(np.shape(image))}.")
+    return check_images(image, name)[0]
+
+
 def fit_to(image: np.ndarray, height: int, width: int) -> np.ndarray:
     """The centre of an image, scaled to fill a size: uint8 [h, w, 3] → [height, width, 3].
 

@@ -63,7 +63,9 @@ class PairBatches(keras.utils.PyDataset):
         self.chosen = np.arange(len(images)) if chosen is None else np.asarray(chosen)
         if len(self.chosen) < batch_size:
             raise ValueError(f"{len(self.chosen)} images do not fill a batch of {batch_size}.")
-        self.images, self.batch_size, self.seed, self.augment = images, batch_size, seed, augment
+        self.batch_size, self.seed, self.augment = batch_size, seed, augment
+        # Numpy copies whole pixels three times as fast as their samples.
+        self._pixels = np.ascontiguousarray(images).view("V3")[..., 0]
         self.steps_per_epoch = len(self.chosen) // batch_size
         self.first, self.last = first_epoch * self.steps_per_epoch, epochs * self.steps_per_epoch
         self._pairs = functools.lru_cache(maxsize=2)(self._draw_epoch)
@@ -79,9 +81,10 @@ class PairBatches(keras.utils.PyDataset):
     def __getitem__(self, index):
         epoch, update = divmod(self.first + index, self.steps_per_epoch)
         pairs = self._pairs(epoch)[update * self.batch_size : (update + 1) * self.batch_size]
-        batch = self.images[pairs]  # [n, 2, h, w, 3]
+        batch = self._pixels[pairs]  # [n, 2, h, w]
         if self.augment:
             mirror = np.random.default_rng([self.seed, epoch, update]).random(pairs.shape) < 0.5
             batch[mirror] = batch[mirror][:, :, ::-1]
-        covers, secrets = batch[:, 0], batch[:, 1]
-        return (covers, secrets), np.concatenate([covers, secrets], axis=-1)
+        both = np.stack([batch[:, 0], batch[:, 1]], axis=-1).view(np.uint8)
+        covers, secrets = (batch[:, i, ..., None].view(np.uint8) for i in range(2))
+        return (covers, secrets), both

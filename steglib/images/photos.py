@@ -24,6 +24,7 @@ WRITERS = {
     ".tif": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
     ".tiff": {"format": "TIFF", "compression": "tiff_adobe_deflate"},
 }
+JPEG_WRITER = {"format": "JPEG", "quality": 100, "subsampling": "4:4:4", "optimize": True}
 WEBP_SIDE = 16383
 # All others tell how the file stores its pixels, or hold a thumbnail.
 EXIF_TAGS = {
@@ -205,8 +206,18 @@ def _changes_colours(transform, mode):
     return np.abs(np.subtract(before.convert("RGB"), after, dtype=np.int16)).max() > 2
 
 
-def check_output(path: str | Path, overwrite: bool = False) -> None:
+def is_jpeg(path: str | Path) -> bool:
+    """Whether the name is that of a JPEG file."""
+    return Path(path).suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
+
+
+def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) -> None:
     """Finds out, before the work, whether `write_photo` could write there.
+
+    Args:
+        path: of the file.
+        overwrite: whether it may exist.
+        jpeg: whether it may be a JPEG, as what it holds comes through that.
 
     Raises:
         PhotoError: another suffix than .png, .webp, .tif, .tiff; no folder that may be written;
@@ -215,10 +226,10 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
     path = Path(path)
     if path.is_dir():
         problem = "is a folder: name a file in it, such as stego.png"
-    elif path.suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif"):
+    elif is_jpeg(path) and not jpeg:
         problem = "would be a JPEG, which changes the pixels and thereby destroys the secret: "
-        problem += "use .png (or .webp, .tif)"
-    elif path.suffix.lower() not in WRITERS:
+        problem += "use .png (or .webp, .tif), or hide with --survive 75"
+    elif path.suffix.lower() not in WRITERS and not is_jpeg(path):
         problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
         problem += "use .png (or .webp, .tif); for a folder, create it first"
     elif not path.parent.is_dir():
@@ -233,9 +244,16 @@ def check_output(path: str | Path, overwrite: bool = False) -> None:
 
 
 def write_photo(
-    image: np.ndarray, path: str | Path, *, overwrite: bool = False, exif: bytes = b""
+    image: np.ndarray,
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    exif: bytes = b"",
+    jpeg: bool = False,
 ) -> None:
     """Writes uint8 [h, w, 3] without loss: PNG, WebP or TIFF, as the suffix says.
+
+    With `jpeg`, a JPEG of quality 100 is allowed, too, which loses little.
 
     A TIFF leaves out the camera's settings and the place of `exif`. The file appears complete or
     not at all.
@@ -245,10 +263,10 @@ def write_photo(
         PhotoError: as `check_output`; or the disk is full; or a WebP's side exceeds 16383 pixels.
     """
     path = Path(path)
-    check_output(path, overwrite)
+    check_output(path, overwrite, jpeg)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image must be uint8 [h, w, 3], not {image.dtype} {list(image.shape)}.")
-    options = WRITERS[path.suffix.lower()]
+    options = JPEG_WRITER if is_jpeg(path) else WRITERS[path.suffix.lower()]
     if options["format"] == "WEBP" and max(image.shape) > WEBP_SIDE:
         raise PhotoError(f"{path} cannot have a side of more than {WEBP_SIDE} pixels: use .png.")
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")

@@ -109,6 +109,15 @@ def test_error_maps_share_their_colours():
     assert cover.get_title() == "cover"
 
 
+def test_heat_map():
+    table = pd.DataFrame({"png": [40.2, 51], "jpeg": [11.8, 13]}, index=["plain", "residue"])
+    axis, scale = charts.heat_map(table, "secret PSNR, dB", lost=table < 12).axes
+    assert [text.get_text() for text in axis.texts] == ["40", "–", "51", "13"]
+    assert axis.collections[0].get_array().ravel().tolist() == [40.2, 11.8, 51, 13]
+    assert [text.get_text() for text in axis.get_yticklabels()] == ["plain", "residue"]
+    assert scale.get_ylabel() == "secret PSNR, dB"
+
+
 def test_curves_and_bars(lines):
     (axis,) = charts.curves({"a": ([1, 2], [3, 4]), "b": ([1], [5], "o")}, "x", "y", log=True).axes
     assert lines(axis) == {"a": [[1, 3], [2, 4]], "b": [[1, 5]]} and axis.get_yscale() == "log"

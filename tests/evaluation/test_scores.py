@@ -148,3 +148,50 @@ def test_image_traits():
 
 def test_peers_say_where_their_figures_come_from():
     assert set(peers()["source"]) == {"measured by us", "reported by them"}
+
+
+class Detecting(LSB):
+    """Finds that something is wrong with an image whose first sample is odd."""
+
+    def _reveal(self, stegos):
+        if (stegos[:, 0, 0, 0] % 2).any():
+            raise ValueError("changed")
+        return super()._reveal(stegos)
+
+
+def test_damage_comes_between_hiding_and_revealing(pairs):
+    covers, secrets = pairs[0][:4], pairs[1][:4]
+    clean = evaluate([LSB(4)], covers, secrets, progress=False)
+    after = {
+        line: evaluate([LSB(4)], covers, secrets, progress=False, damage=line)
+        for line in ("png", "one:0.5", "noise:8", "crop:5")
+    }
+    assert np.array_equal(after["png"][clean.columns], clean)
+    means = {line: table["secret_psnr"].mean() for line, table in after.items()}
+    assert means["png"] - 1 > means["one:0.5"] > means["noise:8"]
+    assert abs(means["crop:5"] - means["png"]) < 1  # compared with the secret cut alike
+    for table in after.values():
+        assert np.array_equal(table["cover_psnr"], clean["cover_psnr"]) and not table["lost"].any()
+
+
+def test_several_kinds_of_damage_happen_to_the_same_files(pairs):
+    covers, secrets = pairs[0][:4], pairs[1][:4]
+    lines = ["png", "noise:8", "crop:5"]
+    together = evaluate([LSB(3), LSB(4)], covers, secrets, progress=False, damage=iter(lines))
+    assert len(together) == 2 * 3 * 4
+    for line in lines:
+        alone = evaluate([LSB(3), LSB(4)], covers, secrets, progress=False, damage=line)
+        same = together[together["damage"] == line].reset_index(drop=True)
+        pd.testing.assert_frame_equal(same, alone)
+
+
+def test_what_cannot_be_revealed_counts_as_grey(pairs):
+    covers, secrets = pairs[0][:6].copy(), pairs[1][:6]
+    covers[:, 0, 0, 0], secrets = 16, secrets.copy()
+    secrets[:, 0, 0, 0] = [0, 16, 0, 16, 16, 0]
+    scores = evaluate([Detecting(4)], covers, secrets, progress=False, damage="png")
+    assert scores["lost"].tolist() == [False, True, False, True, True, False]
+    grey = metrics.psnr(secrets, np.full_like(secrets, 128))
+    lost = scores["lost"].to_numpy()
+    assert np.allclose(scores["secret_psnr"][lost], grey[lost])
+    assert (scores["secret_psnr"][~lost] > 25).all()

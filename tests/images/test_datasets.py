@@ -37,6 +37,16 @@ def test_sample_stays_small():
     assert sum(f.stat().st_size for f in paths.sample_dir().rglob("*.*")) <= 4e6
 
 
+@pytest.mark.parametrize("layout", ["deep-steganography-03", "notebooks/owner/slug"])
+def test_runs_of_an_attached_kernel_are_found(home, tmp_path, monkeypatch, layout):
+    assert paths.find_run("full") == paths.runs_dir() / "full"
+    monkeypatch.setenv("STEGLIB_KAGGLE", str(tmp_path))
+    attached = tmp_path / "input" / layout / "runs" / "full"
+    attached.mkdir(parents=True)
+    assert paths.find_run("full") == attached
+    assert paths.find_run("mine") == paths.runs_dir() / "mine"
+
+
 @pytest.mark.parametrize("layout", ["slug", "slug/tiny-imagenet-200", "datasets/owner/slug"])
 def test_found_under_both_kaggle_mounts(home, tiny_imagenet, tmp_path, monkeypatch, layout):
     mounted = tmp_path / "kaggle" / "input" / layout
