@@ -36,16 +36,7 @@ class Hider:
         Raises:
             ValueError: another dtype or shape, mismatched sizes, or too small an image.
         """
-        covers, secrets = self._check(cover, "cover"), self._check(secret, "secret")
-        alike = np.shape(cover) == np.shape(secret) or (
-            not self.same_size and np.shape(cover)[:-3] == np.shape(secret)[:-3]
-        )
-        if not alike:
-            raise ValueError(
-                f"cover and secret must have the same shape, "
-                f"not {list(np.shape(cover))} and {list(np.shape(secret))}."
-            )
-        return self._hide(covers, secrets).reshape(np.shape(cover))
+        return self._hide(*self._check_both(cover, secret)).reshape(np.shape(cover))
 
     def reveal(self, stego) -> np.ndarray:
         """The secret in `stego`, uint8 in the shape that it had.
@@ -55,6 +46,10 @@ class Hider:
         """
         revealed = self._reveal(self._check(stego, "stego"))
         return revealed if np.ndim(stego) == 4 else revealed[0]
+
+    def hide_remarked(self, cover, secret) -> tuple[np.ndarray, list[str]]:
+        """The stego image of one cover uint8 [h, w, 3], and remarks on it. Raises as `hide`."""
+        return self.hide(cover, secret), []
 
     def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
         """The secret in one image uint8 [h, w, 3], and remarks on it. Raises as `reveal`."""
@@ -67,6 +62,19 @@ class Hider:
     def fit_secret(self, secret, cover) -> np.ndarray:
         """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
         return arrays.fit_to(secret, *np.shape(cover)[:2])
+
+    def _check_both(self, cover, secret):
+        """Both as batches."""
+        covers, secrets = self._check(cover, "cover"), self._check(secret, "secret")
+        alike = np.shape(cover) == np.shape(secret) or (
+            not self.same_size and np.shape(cover)[:-3] == np.shape(secret)[:-3]
+        )
+        if not alike:
+            raise ValueError(
+                f"cover and secret must have the same shape, "
+                f"not {list(np.shape(cover))} and {list(np.shape(secret))}."
+            )
+        return covers, secrets
 
     def _check(self, images, name):
         images = check_images(images, name)

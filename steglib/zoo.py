@@ -11,7 +11,7 @@ from pathlib import Path
 from steglib.hider import Hider
 
 WEIGHTS = Path(__file__).with_name("weights")
-SETTINGS = ("base", "bits")
+SETTINGS = ("base", "bits", "quality")
 TITLES = {"level": "protection", "images": "training images"}  # others are called what they are
 
 
@@ -23,8 +23,8 @@ class Entry:
         about: one line for help and the playground.
         load: makes the hider out of some of the `options`, and of `weights` where it has a file.
             What is slow to import, it imports when called.
-        options: which of "base", "bits", "key", "level" and "images" it takes. If the first is
-            base or bits, it is the model's setting: what `residue:3` gives.
+        options: which of "base", "bits", "quality", "key", "level", "file" and "images" it takes.
+            If the first is one of the first three, it is its setting: what `residue:3` gives.
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
         photos: whether it is offered to a person who hides photos.
@@ -42,7 +42,7 @@ class Entry:
 
     @property
     def setting(self) -> str | None:
-        """Its one number, "base" or "bits", if it has one."""
+        """Its one number, "base", "bits" or "quality", if it has one."""
         first = self.options[0] if self.options else None
         return first if first in SETTINGS else None
 
@@ -55,6 +55,17 @@ def _residue(weights, **options):
     with reading(weights):
         codec = Codec.load(weights)
     return CodedHider(codec, ResidueChannel(**options), _label(weights))
+
+
+def _jpeg_proof(weights, **options):
+    from steglib.channels.jpeg import JpegChannel
+    from steglib.codec.codec import Codec, reading
+    from steglib.models.baselines import PictureFile
+    from steglib.models.coded import CodedHider
+
+    with reading(weights):
+        codec = Codec.load(weights)
+    return CodedHider((codec, PictureFile("avif")), JpegChannel(**options), "jpeg-proof")
 
 
 def _networks(weights):
@@ -99,6 +110,11 @@ MODELS: dict[str, Entry] = {
         WEIGHTS / "residue.npz",
         scored=(3, 5),
         recipe="steglib.codec.learning:CodecRecipe",
+    ),
+    "jpeg-proof": Entry(
+        "digits in the coefficients that JPEG rounds: every byte comes through JPEG files",
+        functools.partial(_jpeg_proof, WEIGHTS / "residue.npz"),
+        ("quality", "key", "level", "file"),
     ),
     "classic": Entry(
         "an encoder and a decoder, two networks around linear hiding",

@@ -25,7 +25,7 @@ def test_unknown_models(name):
     for load in (load_model, load_spec):
         with pytest.raises(ValueError, match="There is no model") as error:
             load(name)
-        assert f"{name!r}. There are residue, classic, plain, linear, lsb, " in str(error.value)
+        assert f"{name!r}. There are {', '.join(MODELS)}, and" in str(error.value)
 
 
 def test_every_entry_says_what_it_loads():
@@ -42,11 +42,13 @@ def test_every_entry_says_what_it_loads():
     "name, options, message",
     [
         ("classic", {"base": 5}, "classic has no base: residue, jpeg, webp, avif, jpeg2000 have"),
-        ("classic", {"key": b"key"}, "classic has no key: residue has"),
-        ("lsb", {"level": 1}, "lsb has no protection: residue has"),
+        ("classic", {"key": b"key"}, "classic has no key: residue, jpeg-proof have"),
+        ("lsb", {"level": 1}, "lsb has no protection: residue, jpeg-proof have"),
         ("residue", {"bits": 1}, "residue has no bits: lsb has"),
         ("residue", {"protect": 2}, r"residue has no protect\."),
         ("residue", {"level": 4}, "level must lie in 0…3, not 4"),
+        ("jpeg-proof", {"quality": 60}, r"quality must be one of \(50, 75, 85\), not 60"),
+        ("jpeg-proof", {"base": 3}, "jpeg-proof has no base"),
         *(("residue", {"base": base}, f"2…16, not {base}") for base in (0, 1, 17)),
     ],
 )
@@ -64,6 +66,8 @@ def test_options_reach_the_hider():
     assert load_model("residue", base=None, key=None, level=None).name == "residue, base 5"
     assert load_model("lsb", bits=1).name == "LSB, 1 bit"
     assert load_model("avif", base=3).name == "AVIF, base 3"
+    assert load_spec("jpeg-proof:85").name == "jpeg-proof, JPEG 85"
+    assert load_model("jpeg-proof", level=2, key=b"key").channel.layout == Layout(2, True, 2, 75)
 
 
 def test_specs():

@@ -29,6 +29,11 @@ PREAMBLE = HEADER.size + 4  # bytes
 MAX_SIDE = 2**16 - 1  # pixels of a secret
 DAMAGED = "The image was changed after hiding (a filter, JPEG, resizing): get it as it was saved."
 
+NOTHING = (
+    "The image hides nothing, needs a key or another model, or was changed since (JPEG, resizing)."
+)
+WRONG_KEY = "The key is wrong, the image hides nothing, or it was changed since (JPEG, resizing)."
+
 
 class PayloadError(ValueError):
     """An image hides nothing, or nothing that can be read."""
@@ -48,6 +53,9 @@ class Layout:
         base: of the body's digits, 2…16.
         sealed: whether with a key.
         level: of error correction, 0…3 (`parity.LEVELS`).
+        quality: of the JPEG files that the frame comes through; 0 for none. A channel that
+            promises one corrects errors itself, so its frames have no parity; and its reader knows
+            the quality already.
 
     Raises:
         ValueError: another base or level.
@@ -56,6 +64,7 @@ class Layout:
     base: int
     sealed: bool = False
     level: int = 0
+    quality: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "base", check_base(self.base))
@@ -63,17 +72,22 @@ class Layout:
             raise ValueError(f"level must lie in 0…3, not {self.level!r}.")
 
     @property
+    def parity(self) -> int:
+        """The level of the parity that the frame has; 0 for none."""
+        return 0 if self.quality else self.level
+
+    @property
     def head_size(self) -> int:
         """Bytes of the head."""
-        return parity.WORD if self.level else PREAMBLE + DRAWN * self.sealed
+        return parity.WORD if self.parity else PREAMBLE + DRAWN * self.sealed
 
     def free(self, room: int) -> int:
         """How many bytes of data fit where a channel has room for a body of `room` bytes.
 
         Negative where not even a frame without data fits.
         """
-        if self.level:
-            words, rows, _ = parity.grid(room, self.level)
+        if self.parity:
+            words, rows, _ = parity.grid(room, self.parity)
             room = words * rows or -1
         return room - self.stored(0)
 
@@ -83,7 +97,7 @@ class Layout:
 
     def body_size(self, length: int, room: int) -> int:
         """How many bytes the body has."""
-        return parity.size(room, self.level) if self.level else self.stored(length)
+        return parity.size(room, self.parity) if self.parity else self.stored(length)
 
 
 @dataclass(frozen=True)
@@ -132,7 +146,13 @@ class Header(NamedTuple):
 
 
 class Carrier(Protocol):
-    """What a channel reads out of an image for `unpack`."""
+    """What a channel reads out of an image for `unpack`.
+
+    Attributes:
+        quality: of the layouts that it reads.
+    """
+
+    quality: int
 
     def room(self, layout: Layout) -> int:
         """How many bytes of a body the image has room for; −1 if not even the head fits."""
@@ -178,9 +198,11 @@ def pack(
         head = seal.head + seal.mask(preamble)
         body = seal.encrypt(data, preamble)
     noise = np.random.default_rng(None if layout.sealed else int.from_bytes(checksum, "big"))
-    if layout.level:
+    if layout.parity:
         head = parity.protect_head(head)
-        body = parity.protect(body + noise.bytes(layout.free(room) - len(data)), room, layout.level)
+        body = parity.protect(
+            body + noise.bytes(layout.free(room) - len(data)), room, layout.parity
+        )
     return Frame(head, body, noise, seal)
 
 
@@ -195,7 +217,7 @@ def unpack(carrier: Carrier, key: bytes | None = None) -> Payload:
     for head, protected in _heads(carrier):
         try:
             preamble, seal = _unlock(head, protected, key)
-            header = _parse(preamble, protected, seal is not None)
+            header = _parse(preamble, protected, seal is not None, carrier.quality)
             return _take(carrier, header, preamble, seal)
         except PayloadError as error:
             errors.append(error)
@@ -227,22 +249,15 @@ def _unlock(head, protected, key) -> tuple[bytes, Seal | None]:
             raise PayloadError("The image was hidden without a key: reveal it without one.")
         return head[:PREAMBLE], None
     if key is None:
-        raise PayloadError(
-            "The image is sealed: it needs its key."
-            if protected
-            else "The image hides nothing, needs a key or another model, or was changed since "
-            "(JPEG, resizing)."
-        )
+        raise PayloadError("The image is sealed: it needs its key." if protected else NOTHING)
     seal = Seal(key, head[:DRAWN])
     preamble = seal.mask(head[DRAWN:])
     if preamble[:2] != MAGIC:
-        raise PayloadError(
-            "The key is wrong, the image hides nothing, or it was changed since (JPEG, resizing)."
-        )
+        raise PayloadError(WRONG_KEY)
     return preamble, seal
 
 
-def _parse(preamble, protected, sealed) -> Header:
+def _parse(preamble, protected, sealed, quality) -> Header:
     _, version, codes, length, *size = HEADER.unpack(preamble[: HEADER.size])
     base, kind, level = (codes >> 4) + 1, codes & 15, version & 15
     if version >> 4 != VERSION or kind not in list(Kind) or level >= len(parity.LEVELS):
@@ -250,9 +265,13 @@ def _parse(preamble, protected, sealed) -> Header:
             f"Another version wrote the image: format {version >> 4}, level {level}, codec "
             f"{kind}. This one reads format {VERSION}, levels 0…3, codecs 0…{max(Kind)}."
         )
-    if base not in BASES or (level > 0) != protected or not 0 < math.prod(size) <= MAX_PIXELS:
-        raise PayloadError("The image is damaged: its preamble makes no sense.")
-    return Header(Layout(base, sealed, level), Kind(kind), length, tuple(size))
+    impossible = PayloadError("The image is damaged: its preamble makes no sense.")
+    if base not in BASES or not 0 < math.prod(size) <= MAX_PIXELS:
+        raise impossible
+    layout = Layout(base, sealed, level, quality)
+    if (layout.parity > 0) != protected:
+        raise impossible
+    return Header(layout, Kind(kind), length, tuple(size))
 
 
 def _take(carrier, header, preamble, seal) -> Payload:
@@ -263,11 +282,11 @@ def _take(carrier, header, preamble, seal) -> Payload:
         raise PayloadError(f"The image is cropped or damaged: {length} bytes in room for {free}.")
     body = carrier.body(layout, layout.body_size(length, room), seal)
     data, corrected = _check(body, header, preamble, seal), False
-    if data is None and layout.level:
-        body, corrected = parity.correct(body, room, layout.level), True
+    if data is None and layout.parity:
+        body, corrected = parity.correct(body, room, layout.parity), True
         data = _check(body, header, preamble, seal)
     if data is None:
-        more = " More changed than its protection mends." if layout.level else ""
+        more = " More changed than its protection mends." if layout.parity else ""
         raise PayloadError(DAMAGED + more)
     return Payload(data, kind, size, layout, corrected)
 

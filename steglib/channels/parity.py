@@ -1,22 +1,19 @@
 """Error correction: bytes that survive the change of some samples, anywhere.
 
-Reed-Solomon codes (Reed and Solomon, 1960, https://doi.org/10.1137/0108018) of the `reedsolo`
-library. A byte string fills a grid of rows; each code word has one byte in each row, further
-along in some rows than in others, so that neither a run nor a rectangle of damage meets a code
-word often. The data come first, as they are, then the parity.
+By Reed-Solomon codes (`reed_solomon`). A byte string fills a grid of rows; each code word has one
+byte in each row, further along in some rows than in others, so that neither a run nor a rectangle
+of damage meets a code word often. The data come first, as they are, then the parity.
 """
 
-import contextlib
 import zlib
 
 import numpy as np
-from reedsolo import ReedSolomonError, RSCodec
 
-from steglib.progress import bar
+from steglib.channels import reed_solomon
 
 LEVELS = ("none", "low", "medium", "high")
 PARITY = 0, 1 / 8, 1 / 4, 1 / 2  # of all bytes; half as many wrong ones can be corrected
-WORD = 255  # bytes in a code word, at most; a protected head is one,
+WORD = reed_solomon.LONGEST  # bytes in a code word, at most; a protected head is one,
 HEAD_DATA = 45  # of which so many are its content
 APART = 16  # columns; more than the bytes that one sample's digit can change
 
@@ -42,9 +39,7 @@ def protect(data: bytes, room: int, level: int) -> bytes:
     """`data`, filled up with zeros, and parity: `size(room, level)` bytes in all."""
     words, rows, parity = grid(room, level)
     data = np.frombuffer(data.ljust(words * rows, b"\0"), np.uint8).reshape(rows, words)
-    codec, aligned = RSCodec(parity), _roll(data, -1)
-    found = [codec.encode(aligned[:, i].tobytes())[rows:] for i in bar(range(words), "protecting")]
-    found = np.frombuffer(b"".join(found), np.uint8).reshape(words, parity).T
+    found = reed_solomon.encode(_roll(data, -1), parity)
     return data.tobytes() + _roll(found, 1, rows).tobytes()
 
 
@@ -52,27 +47,29 @@ def correct(protected: bytes, room: int, level: int) -> bytes:
     """The data and the zeros after them, corrected where that is possible."""
     words, rows, parity = grid(room, level)
     protected = np.frombuffer(protected, np.uint8).reshape(rows + parity, words)
-    codec, aligned = RSCodec(parity), _roll(protected, -1)
-    for i in bar(range(words), "correcting"):
-        with contextlib.suppress(ReedSolomonError):  # a checksum will tell
-            aligned[:rows, i] = np.frombuffer(codec.decode(aligned[:, i].tobytes())[0], np.uint8)
-    return _roll(aligned[:rows], 1).tobytes()
+    mended = reed_solomon.correct(_roll(protected, -1), parity)
+    return _roll(mended[:rows], 1).tobytes()
 
 
 def protect_head(head: bytes) -> bytes:
     """`WORD` bytes, of which (WORD − HEAD_DATA) / 2 = 105 may change."""
-    return bytes(RSCodec(WORD - HEAD_DATA).encode(head.ljust(HEAD_DATA, b"\0")))
+    head = head.ljust(HEAD_DATA, b"\0")
+    return head + reed_solomon.encode(_column(head), WORD - HEAD_DATA).tobytes()
 
 
 def correct_head(head: bytes) -> bytes | None:
     """The first `HEAD_DATA` bytes, corrected; None if these were never protected."""
     if len(head) < WORD:
         return None
-    try:
-        found = bytes(RSCodec(WORD - HEAD_DATA).decode(head)[0])
-    except ReedSolomonError:
+    mended = reed_solomon.correct(_column(head), WORD - HEAD_DATA).tobytes()
+    found = mended[:HEAD_DATA]
+    if not any(found) or protect_head(found) != mended:  # zeros, a black image's, are a word, too
         return None
-    return found if any(found) else None  # zeros, a black image's, are a code word, too
+    return found
+
+
+def _column(data):
+    return np.frombuffer(data, np.uint8)[:, None]
 
 
 def _roll(rows, direction, first=0):

@@ -20,7 +20,7 @@ from steglib.channels import digits, frame
 from steglib.channels.digits import BASES, check_base
 from steglib.channels.frame import Kind, Layout, Payload
 from steglib.channels.parity import WORD
-from steglib.images.arrays import check_images
+from steglib.images.arrays import check_image
 
 __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
 
@@ -82,7 +82,7 @@ class ResidueChannel:
         Raises:
             ValueError: another dtype, shape, kind or size, or more data than fit.
         """
-        cover, layout = _check_image(cover, "cover"), self.layout
+        cover, layout = check_image(cover, "cover"), self.layout
         room = _room(cover.size, layout)
         if len(data) > (free := layout.free(room)):
             raise ValueError(
@@ -98,6 +98,18 @@ class ResidueChannel:
         _embed(framed.body, layout.base, framed.noise, framed.seal, samples[start:], stego[start:])
         return _in_place(stego, layout).reshape(cover.shape)
 
+    def attempts(self) -> tuple["ResidueChannel"]:
+        """This channel: it promises nothing that it might not hold."""
+        return (self,)
+
+    def broken(self, stego, data: bytes) -> list[str]:
+        """What was promised and does not hold: nothing."""
+        return []
+
+    def remarks(self, broken: list[str]) -> list[str]:
+        """Lines to say about what `broken` found."""
+        return []
+
     def read(self, stego) -> Payload:
         """What `write`, with the same key, hid in `stego`, uint8 [h, w, 3].
 
@@ -106,11 +118,13 @@ class ResidueChannel:
             PayloadError: it hides nothing, was hidden with another key, or without one, was
                 written by another version, or is damaged.
         """
-        return frame.unpack(_Residues(_check_image(stego, "stego").reshape(-1)), self.key)
+        return frame.unpack(_Residues(check_image(stego, "stego").reshape(-1)), self.key)
 
 
 class _Residues:
     """A stego image's samples, uint8 [n], as a `frame.Carrier`."""
+
+    quality = 0
 
     def __init__(self, samples):
         self.samples = samples
@@ -128,12 +142,6 @@ class _Residues:
         samples, base = _in_order(self.samples, layout)[8 * layout.head_size :], layout.base
         parts = (samples[part] % base for part in digits.chunks(len(samples), base))
         return digits.collect(parts, base, size, seal, strict=layout.sealed and not layout.level)
-
-
-def _check_image(image, name):
-    if np.ndim(image) != 3:
-        raise ValueError(f"{name} must be one image [h, w, 3], not {list(np.shape(image))}.")
-    return check_images(image, name)[0]
 
 
 def _room(samples, layout):

@@ -86,6 +86,7 @@ class PictureFile:
     """
 
     min_side = 4  # JPEG 2000 with three resolutions needs it
+    least_bits = 0.1  # for a pixel; with fewer, a picture scaled down and up again looks better
 
     def __init__(self, format: str):
         if format not in _OPTIONS:

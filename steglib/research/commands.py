@@ -1,4 +1,4 @@
-"""The commands of those who study: evaluate, benchmark, train, ship."""
+"""The commands of those who study: evaluate, benchmark, train, ship, design."""
 
 import argparse
 import contextlib
@@ -16,7 +16,7 @@ from steglib import paths, zoo
 
 def add_commands(commands) -> None:
     """Adds them to the subparsers of `argparse`. Keras is loaded when one of them runs."""
-    for add in (_add_evaluate, _add_benchmark, _add_train, _add_ship):
+    for add in (_add_evaluate, _add_benchmark, _add_train, _add_ship, _add_design):
         add(commands)
 
 
@@ -79,9 +79,22 @@ def _add_benchmark(commands):
         "--damage", action="store_true", help="instead find what error correction mends: minutes"
     )
     what.add_argument(
+        "--survive",
+        type=int,
+        metavar="QUALITY",
+        help="instead hide the photographs of --data so that they come through JPEG: many minutes",
+    )
+    what.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
     )
-    parser.add_argument("--data", default="sample", help="to learn from (default: %(default)s)")
+    what.add_argument(
+        "--pipeline", action="store_true", help="instead time batches alone and in trainings"
+    )
+    parser.add_argument(
+        "--data",
+        default="sample",
+        help="to learn from, or a folder of photographs (default: %(default)s)",
+    )
     parser.add_argument("--csv", type=Path, help="write what was learned there, and a plot beside")
     parser.set_defaults(run=_benchmark)
 
@@ -96,8 +109,15 @@ def _benchmark(options):
         table = photographs.score_photographs([zoo.load_model(name) for name in trained])
     elif options.damage:
         table = survival.survived_damage()
+    elif options.survive:
+        table = survival.survive_jpeg(photographs.in_folder(options.data), options.survive)
     elif options.codecs:
         table = photographs.full_size((2, 3, 5))
+    elif options.pipeline:
+        from steglib.research import speed
+
+        print(speed.machine())
+        table = speed.pipeline(steglib.load_images(options.data, "train").images)
     else:
         return _benchmark_speed(options)
     print(table.round(2).to_string())
@@ -207,3 +227,19 @@ def _ship(options):
     from steglib.research import cards
 
     print(cards.ship(paths.runs_dir() / options.name, options.pairs, options.note))
+
+
+def _add_design(commands):
+    parser = commands.add_parser(
+        "design", help="find out from photographs how bits best come through JPEG, and ship it"
+    )
+    parser.add_argument("folder", type=Path, help="of photographs that never were JPEG files")
+    parser.add_argument("--quality", type=int, required=True, help="the least to come through")
+    parser.add_argument("--price", type=float, help="of a change of the cover; default: as shipped")
+    parser.set_defaults(run=_design)
+
+
+def _design(options):
+    from steglib.research import jpeg_design
+
+    print(jpeg_design.ship_design(options.folder, options.quality, options.price))

@@ -1,6 +1,7 @@
-"""Scores on full-size photographs, which scikit-image brings along."""
+"""Scores on full-size photographs: those of a folder, or which scikit-image brings along."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ from steglib import zoo
 from steglib.evaluation import metrics
 from steglib.evaluation.scores import ROUNDING_PSNR, evaluate
 from steglib.images import arrays
+from steglib.images.photos import read_photo
 
 PHOTOGRAPHS = (
     *("astronaut", "coffee", "chelsea", "rocket", "hubble_deep_field", "retina"),
@@ -59,6 +61,11 @@ def photograph_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
         fitted = arrays.fit_to(pictures[secret], *pictures[cover].shape[:2])
         pairs[f"{secret} in {cover}"] = pictures[cover], fitted
     return pairs
+
+
+def in_folder(folder: str | Path) -> dict[str, np.ndarray]:
+    """A folder's photographs by name, uint8 [h, w, 3]."""
+    return {path.stem: read_photo(path).image for path in sorted(Path(folder).glob("*.png"))}
 
 
 def score_photographs(hiders) -> pd.DataFrame:

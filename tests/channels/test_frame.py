@@ -18,6 +18,8 @@ LEVELS = range(len(parity.LEVELS))
 class Shelf:
     """The simplest carrier: two byte strings, the head and the body."""
 
+    quality = 0
+
     def __init__(self, head=b"", body=b"", protected=False):
         self.heads = {protected: head}
         self.stored = body

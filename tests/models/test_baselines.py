@@ -57,9 +57,8 @@ def test_picture_files_in_residues(format, base, pairs):
         assert np.array_equal(picture, image)
     other = picture_hider(format, 2)  # the stego image says how it is read
     assert np.array_equal(other.reveal(stegos), revealed)
-    for wrong in set(FORMATS) - {format}:
-        with pytest.raises(PayloadError, match=f"hides {format.upper()} data"):
-            picture_hider(wrong, base).reveal(stegos)
+    for other_format in set(FORMATS) - {format}:
+        assert np.array_equal(picture_hider(other_format, base).reveal(stegos), revealed)
 
 
 @pytest.mark.parametrize("size", [1000, 3000, 6000])

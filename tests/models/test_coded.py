@@ -124,7 +124,7 @@ def test_what_reveals_nothing(hider, pairs, stegos):
         (stego[1:], "hides nothing"),
         (stego[:-1], "cropped"),
         (changed, "changed after hiding"),
-        (other, "hides JPEG data"),
+        (other, "a damaged JPEG file"),
         (strange, "No such codec"),
         (short, "No such codec"),
         (invalid, "No such codec"),
@@ -189,7 +189,7 @@ def test_what_it_remarks(hider, pairs, stegos):
 class Parrot:
     """The simplest codec: one grey level, and a look at who still holds the stego image."""
 
-    name, kind, min_side, watched = "parrot", Kind.RAW, 1, None
+    name, kind, min_side, least_bits, watched = "parrot", Kind.RAW, 1, 1.0, None
 
     def encode(self, pictures, size):
         return [picture[0, 0, :1].tobytes() for picture in pictures]

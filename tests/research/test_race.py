@@ -117,6 +117,7 @@ def small(pairs, monkeypatch):
     return arguments
 
 
+@pytest.mark.slow
 def test_the_original_learns(small):
     record = train_original(*small(minutes=[0.5, 10]))
     assert record.columns.tolist() == ["minutes", "cover_psnr", "secret_psnr"]
