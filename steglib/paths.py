@@ -36,6 +36,19 @@ def runs_dir() -> Path:
     return home() / "runs"
 
 
+def find_run(name: str) -> Path:
+    """The folder of a run; on Kaggle perhaps in the attached output of the kernel that made it.
+
+    Where there is none, it is the one that a training would make.
+    """
+    if kaggle_root():
+        mounts = kaggle_root() / "input"
+        for pattern in (f"*/runs/{name}", f"*/*/*/runs/{name}"):  # by slug; by kind and owner
+            for found in mounts.glob(pattern):
+                return found
+    return runs_dir() / name
+
+
 def figures_dir() -> Path:
     return home() / "figures"
 

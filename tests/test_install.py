@@ -9,6 +9,8 @@ import pytest
 
 from steglib.images.photos import read_photo, write_photo
 
+pytestmark = pytest.mark.slow
+
 REPO = Path(__file__).resolve().parent.parent
 WITHOUT_COURSE = """
 import sys

@@ -116,7 +116,7 @@ def test_processes_end_with_the_first(tmp_path, command):
     """Else they would live on, and keep its output open."""
     before = begun(tmp_path)
     command.kill()
-    command.communicate(timeout=10)  # which waits until all have closed it
+    command.communicate(timeout=60)  # which waits until all have closed it
     assert command.returncode == -signal.SIGKILL
     assert begun(tmp_path) == before and not numbers(tmp_path, "cleaned")
 
@@ -129,7 +129,7 @@ def test_processes_clean_up_and_begin_nothing_else(tmp_path, command, kill, numb
     """Whether one is told to stop, or, as by a terminal, all of them."""
     before = begun(tmp_path)
     kill(command.pid, number)
-    command.communicate(timeout=10)
+    command.communicate(timeout=60)
     assert command.returncode == code
     assert begun(tmp_path) == numbers(tmp_path, "cleaned") == before
 

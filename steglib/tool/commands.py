@@ -12,15 +12,19 @@ from steglib import zoo
 from steglib.channels import parity as correction
 from steglib.channels import seal as sealing
 from steglib.channels.frame import PayloadError
+from steglib.channels.jpeg import QUALITIES
+from steglib.images import photos
 from steglib.tool import jobs
 
 HIDE = """Hide one picture in another, or in each of several.
 
-The stego file is a PNG (or, by its name, a lossless WebP or TIFF). It must stay as it is:
-JPEG, resizing and messengers that recompress destroy the secret.
+The stego file is a PNG (or, by its name, a lossless WebP or TIFF). It must stay as it is: JPEG,
+resizing and messengers that recompress destroy the secret. With --survive it comes through JPEG
+(not through resizing), carries less, and may be a JPEG itself.
 
   steglib hide cover.jpg secret.jpg -o stego.png
   steglib hide cover.jpg secret.jpg -o stego.png --base 3 --key-prompt
+  steglib hide cover.jpg secret.jpg -o stego.jpg --survive 75 --longest 1600
   steglib hide holiday/*.jpg secret.jpg -o stegos/ --key-file key.txt --protect low
 """
 REVEAL = """Reveal what stego pictures hide.
@@ -106,8 +110,22 @@ def _add_hide(commands):
     models = [f"{name}: {entry.about}" for name, entry in zoo.MODELS.items() if entry.photos]
     parser.add_argument(
         "--model",
-        default="residue",
-        help=f"{'; '.join(models)}; or a file that a training wrote (default: %(default)s)",
+        help=f"{'; '.join(models)}; or a file that a training wrote (default: residue, or "
+        "jpeg-proof with --survive)",
+    )
+    parser.add_argument(
+        "--survive",
+        type=int,
+        choices=QUALITIES,
+        metavar="QUALITY",
+        help="come through JPEG of this quality and all above it: 50, 75 or 85. What that promises "
+        "is tried before the file is written",
+    )
+    parser.add_argument(
+        "--longest",
+        type=int,
+        metavar="PIXELS",
+        help="scale the cover down until no side is longer, as a messenger would",
     )
     parser.add_argument(
         "--base",
@@ -135,7 +153,11 @@ def _add_reveal(commands):
     parser = _add(commands, "reveal", REVEAL)
     parser.add_argument("stegos", metavar="STEGO", nargs="+", type=Path, help="what `hide` wrote")
     _add_output(parser, "the secret, a PNG file, or a folder for several")
-    parser.add_argument("--model", default="residue", help="the one that hid the secret")
+    parser.add_argument(
+        "--model",
+        default="residue",
+        help="the one that hid the secret; the default finds out about all that hide digits",
+    )
     _add_key(parser)
     parser.set_defaults(run=_reveal)
 
@@ -190,21 +212,24 @@ def _hide(options):
     for path in options.covers:
         if jobs.identity(path) and jobs.identity(path) == jobs.identity(options.secret):
             raise ValueError(f"{path} is the secret: as a cover, everybody would see it.")
-    outputs = _outputs(options, options.covers, options.secret)
+    outputs = _outputs(options, options.covers, options.secret, jpeg=bool(options.survive))
     secret = jobs.read_once(options.secret)
     settings = jobs.Settings(
-        model=options.model,
+        model=options.model or ("jpeg-proof" if options.survive else "residue"),
         base=options.base,
+        quality=options.survive,
         key=_key(options, twice=True),
         level=correction.LEVELS.index(options.protect) or None,
         secret=options.secret,
         size=options.size,
         keep_metadata=options.keep_metadata,
         force=options.force,
+        longest=options.longest,
+        jpeg=any(photos.is_jpeg(output) for output in outputs),
     )
     hider = settings.hider()
     if hider.same_size and options.size == "keep":
-        raise ValueError(f"{options.model} hides secrets of the cover's size: omit --size keep.")
+        raise ValueError(f"{settings.model} hides secrets of the cover's size: omit --size keep.")
     if min(secret.image.shape[:2]) < hider.min_side:
         raise ValueError(
             f"{options.secret} has a side of less than {hider.min_side} pixels: enlarge it."
@@ -229,9 +254,9 @@ def _reveal(options):
     return code
 
 
-def _outputs(options, paths, *also):
+def _outputs(options, paths, *also, jpeg=False):
     also = [path for path in (*also, options.key_file) if path]
-    return jobs.outputs(paths, options.output, options.force, also)
+    return jobs.outputs(paths, options.output, options.force, also, jpeg)
 
 
 def _inspect(options):

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from steglib import progress, workers, zoo
+from steglib.channels import detection
 from steglib.channels import parity as correction
 from steglib.channels.frame import PayloadError
+from steglib.channels.jpeg import QUALITIES, JpegChannel
 from steglib.channels.residues import ResidueChannel, expected_psnr
 from steglib.codec import codec
 from steglib.evaluation import metrics
@@ -26,25 +28,31 @@ class Settings:
 
     Attributes:
         model: what `zoo.load_spec` takes.
-        base, key, level: its options; None where they are not given.
+        base, quality, key, level: its options; None where they are not given.
         secret: the picture to hide.
         size: of the secret: "keep", "cover", or None to scale it down if need be.
         keep_metadata: whether the stego file gets the cover's EXIF.
         force: whether files are overwritten.
+        longest: pixels of the cover's longer side, to which it is scaled down first; None for any.
+        jpeg: whether the stego file is a JPEG.
     """
 
     model: str
     base: int | None = None
+    quality: int | None = None
     key: bytes | None = field(default=None, repr=False)
     level: int | None = None
     secret: Path | None = None
     size: str | None = None
     keep_metadata: bool = False
     force: bool = False
+    longest: int | None = None
+    jpeg: bool = False
 
     def hider(self) -> Hider:
         """The hider; each process loads it once. Raises ValueError as `zoo.load_spec`."""
-        return _load_once(self.model, base=self.base, key=self.key, level=self.level)
+        options = {name: getattr(self, name) for name in ("base", "quality", "key", "level")}
+        return _load_once(self.model, **options, file="jpeg" if self.jpeg else None)
 
 
 @functools.cache
@@ -68,17 +76,19 @@ def read(path: Path) -> Photo:
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     """Hides the secret in one cover. Returns lines to say about it."""
     hider, photo, secret = settings.hider(), read(cover), read_once(settings.secret).image
-    fitted = _fit(secret, photo.image, hider, settings.size)
-    stego = hider.hide(photo.image, fitted)
+    image = arrays.scale_to(photo.image, photo.image.size, settings.longest)
+    fitted = _fit(secret, image, hider, settings.size)
+    stego, remarks = hider.hide_remarked(image, fitted)
     exif = photo.exif if settings.keep_metadata else b""
-    photos.write_photo(stego, output, overwrite=settings.force, exif=exif)
+    photos.write_photo(stego, output, overwrite=settings.force, exif=exif, jpeg=settings.jpeg)
     lines = [f"{cover}: {note}" for note in photo.notes]
+    lines += [f"{output}: {remark}" for remark in remarks]
     if fitted.shape != secret.shape:
         done, remedy = "scaled", " (--size keep prevents that)"
         if hider.same_size or settings.size:
             done, remedy = "scaled and cropped", ""
         lines.append(f"{output}: the secret was {done} to {size_of(fitted)}{remedy}")
-    psnr = metrics.psnr(photo.image[None], stego[None])[0]
+    psnr = metrics.psnr(image[None], stego[None])[0]
     return [*lines, f"{output}: {size_of(stego)}, cover PSNR {psnr:.1f} dB"]
 
 
@@ -106,11 +116,14 @@ def describe(path: Path, key: bytes | None = None) -> list[str]:
 
 def _describe_payload(image, key):
     try:
-        found = ResidueChannel(key=key).read(image)
+        found = detection.read(image, key)
     except PayloadError as error:
         return [f"  {error}"]
     (height, width), layout = found.size, found.layout
-    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", f"base {layout.base}"]
+    carried = f"base {layout.base}"
+    if layout.quality:
+        carried = f"comes through JPEG of quality {layout.quality} and more"
+    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", carried]
     facts += ["with a key" if layout.sealed else "without a key"]
     facts += [f"protection {correction.LEVELS[layout.level]}"]
     facts += ["damaged, but corrected"] * found.corrected
@@ -133,7 +146,16 @@ def _describe_room(image, key):
             f"{expected_psnr(base, image):9.1f} dB {scores['secret_psnr']:10.1f} dB"
         )
     note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
-    return [*table, note]
+    return [*table, note, *_describe_survival(image, key)]
+
+
+def _describe_survival(image, key):
+    """What it carries through JPEG, a line for each promise."""
+    rooms = {q: JpegChannel(q, key).capacity(image.shape) for q in QUALITIES}
+    if not any(rooms.values()):
+        return ["  It is too small to carry anything through JPEG."]
+    lines = [f"    quality {q} and more: {room:9,} bytes" for q, room in rooms.items()]
+    return ["  Through JPEG (--survive), with the least protection:", *lines]
 
 
 def size_of(image: np.ndarray) -> str:
@@ -141,7 +163,7 @@ def size_of(image: np.ndarray) -> str:
     return f"{image.shape[1]}×{image.shape[0]} pixels"
 
 
-def outputs(paths: list[Path], target: Path, force: bool, also=()) -> list[Path]:
+def outputs(paths: list[Path], target: Path, force: bool, also=(), jpeg=False) -> list[Path]:
     """Where each path's output goes: to the file `target`, or into the folder of that name.
 
     Raises:
@@ -165,7 +187,7 @@ def outputs(paths: list[Path], target: Path, force: bool, also=()) -> list[Path]
         target.mkdir(exist_ok=True)
     inputs = {identity(path) for path in [*paths, *also]} - {None}
     for output in found:
-        photos.check_output(output, force)
+        photos.check_output(output, force, jpeg)
         if identity(output) in inputs:
             raise ValueError(f"{output} is to be read: write to another file or folder.")
     return found

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 from shell import names, pixels
 
+pytestmark = pytest.mark.slow  # what is measured is how quickly a process ends
+
 
 @pytest.fixture
 def slow_command(tmp_path, pairs):

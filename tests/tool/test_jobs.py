@@ -175,7 +175,7 @@ def test_secrets_that_do_not_fit_at_all(tmp_path, files, steglib):
     Image.new("RGB", (4000, 3000)).save(large)
     result = steglib("hide", files[0], large, "-o", tmp_path / "stego.png", "--size", "keep")
     assert_refused(result, 2, files[0], "does not fit")
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert not (tmp_path / "stego.png").exists()
 
 
