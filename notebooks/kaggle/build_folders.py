@@ -18,21 +18,8 @@ import yaml
 HERE = Path(__file__).resolve().parent
 REPO = HERE.parent.parent
 
-# Kaggle has no pip without internet, so the package comes as an attached dataset.
-FIND_STEGLIB = """\
-import os
-import sys
-from pathlib import Path
-
-mounts = Path(os.environ.get("STEGLIB_KAGGLE", "/kaggle")) / "input"
-for pattern in ("*/steglib/__init__.py", "datasets/*/*/steglib/__init__.py"):
-    for found in mounts.glob(pattern):
-        sys.path.insert(0, str(found.parent.parent))
-        sys.path.append(str(found.parent.parent / "packages"))
-
-import steglib
-
-print("steglib from", steglib.__file__)"""
+GPU = ("03", "06", "07")  # these train
+EVALUATE = ("04", "05")  # these look at what 03 trained
 
 
 def build_dataset(output: Path, user: str) -> None:
@@ -47,7 +34,7 @@ def build_dataset(output: Path, user: str) -> None:
 def add_packages(dataset: Path) -> None:
     """Puts in what Kaggle's image lacks, for its Python. Needs a network."""
     wanted = "--only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 --no-deps"
-    packages = [f"{name}=={version(name)}" for name in ("constriction", "reedsolo")]
+    packages = [f"constriction=={version('constriction')}"]
     pip = [sys.executable, "-m", "pip", "install", "-q", *wanted.split()]
     subprocess.run([*pip, "--target", dataset / "packages", *packages], check=True)
 
@@ -64,12 +51,16 @@ def build_kernel(notebook: Path, output: Path, user: str) -> None:
             for name, value in values[notebook.stem].items():
                 line = re.compile(rf"^({name}: \w+ = ).*?(  #.*)$", re.MULTILINE)
                 cell.source = line.sub(rf"\g<1>{value!r}\g<2>", cell.source)
-    book.cells.insert(1, nbformat.v4.new_code_cell(FIND_STEGLIB, id="find-steglib"))
     nbformat.write(book, output / notebook.name)
-    metadata = (HERE / "kernel-metadata.json").read_text()
-    metadata = metadata.replace("your-name", user).replace("NUMBER", notebook.stem[:2])
-    metadata = metadata.replace("NOTEBOOK.ipynb", notebook.name)
-    (output / "kernel-metadata.json").write_text(metadata)
+    number = notebook.stem[:2]
+    template = (HERE / "kernel-metadata.json").read_text().replace("your-name", user)
+    metadata = json.loads(template.replace("NUMBER", number).replace("NOTEBOOK", notebook.stem))
+    if number not in GPU:
+        metadata["enable_gpu"] = False
+        del metadata["machine_shape"]
+    if number in EVALUATE:
+        metadata["kernel_sources"] = [metadata["id"].replace(number, "03")]
+    (output / "kernel-metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
 
 
 def build(output: Path, user: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import papermill
+import pytest
 import sweep
 
 REPO = Path(__file__).resolve().parent.parent.parent
@@ -17,6 +18,7 @@ def write_grid(folder, bits):
     return grid
 
 
+@pytest.mark.slow
 def test_a_sweep_reports_failures_and_resumes(home, tmp_path, monkeypatch, capsys):
     def run(bits):
         arguments = ["--grid", write_grid(tmp_path, bits), "--jobs", 3, "--output", tmp_path]
