@@ -2,6 +2,10 @@
 
 import os
 import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
 
 # Before anything imports steglib: runs, figures and caches of tests go to a folder of their own.
 _HOME = tempfile.TemporaryDirectory(prefix="steglib-tests-")
@@ -10,7 +14,23 @@ os.environ["STEGLIB_HOME"] = _HOME.name
 # Solutions run in the slow tier: tests/course/test_solutions.py.
 collect_ignore = ["notebooks/solutions"]
 
+# Notebooks are tested with these in place of their defaults, which `make run` takes. Even so, those
+# that train belong to the slow tier.
+_SMOKE = yaml.safe_load((Path(__file__).parent / "notebooks" / "params" / "smoke.yaml").read_text())
+_TRAINING = "03_training", "06_a_better_start", "07_residue_model"
+
 
 def pytest_collectstart(collector):
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr",)  # log lines and progress bars
+
+
+def pytest_itemcollected(item):
+    cell = getattr(item, "cell", None)  # nbval's items have one
+    if cell is None:
+        return
+    if item.path.stem in _TRAINING:
+        item.add_marker(pytest.mark.slow)
+    if "parameters" in cell.metadata.get("tags", ()):
+        values = _SMOKE.get(item.path.stem, {})
+        cell["source"] += "".join(f"\n{name} = {value!r}" for name, value in values.items())

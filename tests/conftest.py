@@ -67,7 +67,7 @@ def run_python():
             env={**os.environ, **{k: str(v) for k, v in environment.items()}},
             capture_output=True,
             text=True,
-            timeout=600,
+            timeout=1800,
         )
 
     return run
