@@ -92,7 +92,7 @@ def test_a_hider_loaded_anew_reveals_from_the_file(name, stegos, revealed):
 
 
 def test_arrays_stay_as_they_are(hider, photos, stegos):
-    covers, secrets, given = photos[0].copy(), photos[1].copy(), stegos.copy()
+    covers, secrets, given = (images[:1].copy() for images in (*photos, stegos))
     for images in (covers, secrets, given):
         images.setflags(write=False)
     hider.hide(covers, secrets)
@@ -211,8 +211,9 @@ def test_settings_matter(name, photos):
             zoo.load_spec(f"{name}:3")
         return
     settings = SETTINGS.get(name, (FINE, COARSE))
-    stegos = [zoo.load_spec(f"{name}:{setting}").hide(*photos) for setting in settings]
-    fine, coarse = (metrics.psnr(photos[0], images).mean() for images in stegos)
+    covers, secrets = (images[:1] for images in photos)
+    stegos = [zoo.load_spec(f"{name}:{setting}").hide(covers, secrets) for setting in settings]
+    fine, coarse = (metrics.psnr(covers, images).mean() for images in stegos)
     assert fine > coarse + 3
     with pytest.raises(ValueError, match=rf"{entry.setting} must .* 99"):
         zoo.load_spec(f"{name}:99")

@@ -102,6 +102,7 @@ np.savez(sys.argv[3], stegos=stegos, revealed=revealed, backend=keras.backend.ba
     assert there == pytest.approx(here, abs=0.1)  # another stego image perhaps, no worse
 
 
+@pytest.mark.slow
 def test_the_exported_model_is_what_was_scored(home):
     run = train(ClassicRecipe(TINY), "tiny", verbose=0)
     covers, secrets = ClassicRecipe(TINY).pairs
@@ -127,6 +128,7 @@ def test_beta_decides_what_training_improves(home):
     assert cover_psnr.iloc[-1] > secret_only["val_cover_psnr"].iloc[-1] + 0.5
 
 
+@pytest.mark.slow
 def test_mixed_precision_leaves_sums_and_the_export_in_float32(home):
     config = replace(TINY, epochs=1, encoder_blocks=2, mixed_precision=True)
     keras.config.set_dtype_policy("mixed_bfloat16")

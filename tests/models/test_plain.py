@@ -15,6 +15,7 @@ def test_at_most_two_million_parameters_all_of_them_trained():
     assert not any(network.non_trainable_weights for network in networks)
 
 
+@pytest.mark.slow
 def test_one_update_reaches_every_weight_of_both_networks(pairs):
     images = np.concatenate(pairs)
     recipe = PlainRecipe(PlainConfig(batch_size=8, ema=0, width=8, hidden=8), images)

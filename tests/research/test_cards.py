@@ -21,6 +21,7 @@ def weights(tmp_path, monkeypatch):
     return tmp_path / "weights"
 
 
+@pytest.mark.slow
 def test_the_card_of_one_hider(home, weights, capsys):
     run = train(ClassicRecipe(TINY), "mine", verbose=0)
     assert main(["ship", "mine", "--pairs", "4", "--note", "a trial"]) == 0

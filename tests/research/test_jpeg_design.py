@@ -68,7 +68,8 @@ def test_a_design_is_made_from_photographs_and_shipped(quick, tmp_path, monkeypa
     assert design.errors.min() > 0 and design.errors.max() < 1
     assert np.allclose(design.frequencies.sum(axis=1), 1, atol=1e-3)
     card = json.loads(path.with_suffix(".json").read_text())
-    assert card["command"].endswith("--quality 85 --price 0.05") and "2 photos, 128×128 pixels" in card["data"]
+    assert card["command"].endswith("--quality 85 --price 0.05")
+    assert "2 photos, 128×128 pixels" in card["data"]
 
     coefficients = np.full((len(design.places), 1, 1), 10.0, np.float32)
     values, costs = Writer(design, 7.0).moves(coefficients)

@@ -73,6 +73,7 @@ OPTIONS = ["--images", "24", "--held-out", "8", "--epochs", "1", "--batch-size",
 OPTIONS += ["--width", "16", "--hidden", "8", "--no-mixed-precision", "--beta", "0.5"]
 
 
+@pytest.mark.slow
 def test_train_refuses_what_exists(home, capsys):
     command = ["train", "classic", "--name", "again"]
     assert main([*command, *OPTIONS]) == 0

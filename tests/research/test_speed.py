@@ -84,6 +84,7 @@ def test_throughput_is_the_median_of_warm_calls(clock):
     assert order == ["a", "b"] * 4
 
 
+@pytest.mark.slow
 def test_batches_are_timed_alone_and_in_trainings(capsys, monkeypatch):
     short = functools.partial(speed.pipeline, batch_size=2, updates=6)
     monkeypatch.setattr(speed, "pipeline", short)

@@ -169,6 +169,7 @@ def test_parts_are_trained_in_folders_of_their_own(home):
         train(PairOfSums(CONFIG), "both", verbose=0)
 
 
+@pytest.mark.slow
 def test_parts_that_are_complete_are_not_trained_again(home):
     run = train(PairOfSums(CONFIG), "both", verbose=0)
     whole = (run / "metrics.json").read_text()
