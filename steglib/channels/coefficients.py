@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from steglib.channels.polar import scattered
 from steglib.images.jpeg import BLOCK, from_cosines, luma, to_cosines
 
 GRID = 24  # values to a step, to which the writer's tables are rounded
@@ -163,9 +164,24 @@ def render(image, places, wanted) -> np.ndarray:
         aim += missing
 
 
-def unclear(stego, places, wanted) -> np.ndarray:
-    """bool [rows, columns]: the blocks that do not hold what `render` was to put there."""
-    return (np.abs(carried(stego, places) - wanted) > CLEAR).any(axis=0)
+def spare_unclear(image, design, values, costs) -> None:
+    """Raises the costs where a block cannot hold what is wanted: it stays as it is, if it may.
+
+    Args:
+        image: uint8 [h, w, 3].
+        design: whose places carry the bits.
+        values, costs: as `Writer.moves` gives them; the costs are changed in place.
+    """
+    bad = np.zeros(values.shape[2:], bool)
+    prefers_one = costs[1] < costs[0]
+    for draw in range(2):
+        likely = 1 / (1 + np.exp2(np.clip(costs[1] - costs[0], -60, 60)))
+        noise = scattered(likely.size, 7 + draw).reshape(likely.shape) / 2.0**64
+        wanted = np.where(noise < likely, values[1], values[0])
+        missed = np.abs(carried(render(image, design.places, wanted), design.places) - wanted)
+        bad |= (missed > CLEAR).any(axis=0)
+    for bit in (0, 1):
+        costs[bit][bad & (prefers_one != bit)] += RELUCTANCE
 
 
 def soften(image, margin: int, most: int) -> np.ndarray:

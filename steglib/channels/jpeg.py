@@ -20,18 +20,16 @@ import numpy as np
 
 from steglib.channels import digits, frame
 from steglib.channels.coefficients import (
-    RELUCTANCE,
     Design,
     Reader,
     Writer,
     carried,
     render,
     soften,
-    unclear,
+    spare_unclear,
 )
 from steglib.channels.frame import Kind, Layout, Payload, PayloadError
 from steglib.channels.parity import LEVELS
-from steglib.channels.polar import scattered
 from steglib.channels.words import Plan
 from steglib.images.arrays import check_image
 from steglib.images.damage import damaged
@@ -121,7 +119,7 @@ class JpegChannel:
         values, costs = Writer(design, design.caution[layout.level]).moves(
             carried(image, design.places)
         )
-        _spare_unclear(image, design, values, costs)
+        spare_unclear(image, design, values, costs)
         wishes = np.log(2, dtype=np.float32) * (costs[1] - costs[0])
         bits = plan.write(framed.head, body, layout.level, wishes.reshape(-1))
         wanted = np.where(bits.reshape(wishes.shape), values[1], values[0])
@@ -226,19 +224,6 @@ class JpegChannel:
             if not left:
                 break
         return [line for line, _ in left]
-
-
-def _spare_unclear(image, design, values, costs):
-    """Raises the costs where a block cannot hold what is wanted: it stays as it is, if it may."""
-    bad = np.zeros(values.shape[2:], bool)
-    prefers_one = costs[1] < costs[0]
-    for draw in range(2):
-        likely = 1 / (1 + np.exp2(np.clip(costs[1] - costs[0], -60, 60)))
-        noise = scattered(likely.size, 7 + draw).reshape(likely.shape) / 2.0**64
-        wanted = np.where(noise < likely, values[1], values[0])
-        bad |= unclear(render(image, design.places, wanted), design.places, wanted)
-    for bit in (0, 1):
-        costs[bit][bad & (prefers_one != bit)] += RELUCTANCE
 
 
 class _Bits:
