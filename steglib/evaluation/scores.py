@@ -139,6 +139,19 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     return _averaged(means)
 
 
+def summarise_damage(scores: pd.DataFrame) -> pd.DataFrame:
+    """The mean PSNR of the secret, in dB, after each damage; counted as in `summarise`.
+
+    Args:
+        scores: of `evaluate` with damage.
+
+    Returns:
+        A row for each model and a column for each line of damage, both in order.
+    """
+    psnrs = scores.assign(secret_psnr=scores["secret_psnr"].clip(upper=ROUNDING_PSNR))
+    return psnrs.pivot_table("secret_psnr", "model", "damage", sort=False)
+
+
 def intervals(
     scores: pd.DataFrame, level: float = 0.95, repeats: int = 1000, seed: int = 0
 ) -> pd.DataFrame:

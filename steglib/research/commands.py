@@ -32,10 +32,19 @@ def _add_evaluate(commands):
     parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the pairs (default: %(default)s)")
     parser.add_argument("--csv", type=Path, help="also write the scores of every pair there")
+    parser.add_argument(
+        "--damage",
+        nargs="+",
+        metavar="LINE",
+        help="score the secrets after this happened to the files: png, jpeg:75, noise:4, …, as in "
+        "images/damage.py; these come last on the command line",
+    )
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options):
+    from steglib.evaluation.scores import summarise_damage
+
     images = steglib.load_images(options.data, "val").images
     covers, secrets = steglib.load_pairs(images, options.pairs, options.seed)
     specs = zoo.scored()
@@ -46,9 +55,12 @@ def _evaluate(options):
     for spec in specs:
         with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
             hiders.append(zoo.load_spec(spec, **_training_images(spec, options.data)))
-    scores = steglib.evaluate(hiders, covers, secrets)
+    scores = steglib.evaluate(hiders, covers, secrets, damage=options.damage)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
-    print(steglib.summarise(scores).round(3).to_string())
+    if options.damage:
+        print(f"Secret PSNR after damage:\n\n{summarise_damage(scores).round(2).to_string()}")
+    else:
+        print(steglib.summarise(scores).round(3).to_string())
     if options.csv:
         scores.to_csv(options.csv, index=False)
 

@@ -11,6 +11,7 @@ from steglib.evaluation.scores import (
     mean_with_interval,
     peers,
     score,
+    summarise_damage,
     through_png,
     with_intervals,
 )
@@ -183,6 +184,10 @@ def test_several_kinds_of_damage_happen_to_the_same_files(pairs):
         alone = evaluate([LSB(3), LSB(4)], covers, secrets, progress=False, damage=line)
         same = together[together["damage"] == line].reset_index(drop=True)
         pd.testing.assert_frame_equal(same, alone)
+    table = summarise_damage(together)
+    assert list(table.index) == ["LSB, 3 bits", "LSB, 4 bits"] and list(table) == lines
+    noisy = together.query("model == 'LSB, 4 bits' and damage == 'noise:8'")["secret_psnr"]
+    assert table.loc["LSB, 4 bits", "noise:8"] == pytest.approx(noisy.mean())
 
 
 def test_what_cannot_be_revealed_counts_as_grey(pairs):

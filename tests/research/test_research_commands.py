@@ -32,6 +32,15 @@ def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys)
     assert "linear hiding" not in printed
 
 
+def test_evaluate_after_damage(home, capsys):
+    assert main(["evaluate", "lsb:4", "--pairs", "4", "--damage", "png", "noise:4"]) == 0
+    header, *rows = capsys.readouterr().out.split("Secret PSNR after damage:")[1].split("\n")[2:]
+    assert header.split() == ["damage", "png", "noise:4"]
+    (found,) = [row.split()[-2:] for row in rows if row.startswith("LSB, 4 bits")]
+    clean, noisy = map(float, found)
+    assert clean > 30 > noisy
+
+
 @pytest.mark.parametrize(
     "option, module, function, asked",
     [
@@ -39,7 +48,7 @@ def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys)
             "--photographs",
             photographs,
             "score_photographs",
-            ["residue, base 5", "classic", "plain"],
+            ["residue, base 5", "classic", "plain", "robust"],
         ),
         ("--codecs", photographs, "full_size", [2, 3, 5]),
         ("--damage", survival, "survived_damage", []),
