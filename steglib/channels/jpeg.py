@@ -39,7 +39,8 @@ WEIGHTS = Path(__file__).parents[1] / "weights"
 QUALITIES = 50, 75, 85
 BEST = 95  # quality up to which all are promised
 GAP = 5  # between qualities of which pairs are promised
-SOFT = ((3, 24), (3, 24), (5, 40), (6, 64))  # margin and most pixels of `soften`, at each level
+# Levels to try in turn, each with a margin and most pixels of `soften`.
+ATTEMPTS = (0, (3, 24)), (1, (3, 24)), (2, (5, 40)), (3, (3, 64)), (3, (6, 64))
 GUESSES = 3  # tables to try: of the two likeliest qualities, and of all together
 FIRST = 6  # of the promises, the worst, are tried before the others
 SAMPLED = 2  # words of each size by which a promise is tried
@@ -84,18 +85,28 @@ class JpegChannel:
         level: of error correction, 0…3: more of it carries less and survives more.
         file: "png" for any lossless one, or "jpeg" if the stego image is to be saved as one of
             quality 100 without chroma subsampling, and come through others after that.
+        price: of a change of the cover, in bits for a squared grey level of a coefficient; None for
+            the design's. A higher one saves the cover, and may take more error correction.
 
     Raises:
         ValueError: another quality, level or file.
     """
 
     def __init__(
-        self, quality: int = 75, key: bytes | None = None, level: int = 0, file: str = "png"
+        self,
+        quality: int = 75,
+        key: bytes | None = None,
+        level: int = 0,
+        file: str = "png",
+        price: float | None = None,
     ):
         if file not in FILES:
             raise ValueError(f"file must be one of {', '.join(FILES)}, not {file!r}.")
         self._design, self.file = load_design(quality), FILES[file]
+        if price is not None:
+            self._design = dataclasses.replace(self._design, price=price)
         self.layout, self.key = Layout(2, key is not None, level, quality), key
+        self._soft = dict(reversed(ATTEMPTS))[level]
         self.name = f"JPEG {quality}"
 
     def capacity(self, shape) -> int:
@@ -115,7 +126,7 @@ class JpegChannel:
         framed = frame.pack(data, kind, size or cover.shape[:2], layout, room, self.key)
         parts = digits.fill(framed.body, plan.body_bits(layout.level), 2, framed.noise, framed.seal)
         body = np.concatenate([np.zeros(0, np.uint8), *(said for _, said in parts)])
-        image = soften(cover, *SOFT[layout.level])
+        image = soften(cover, *self._soft)
         values, costs = Writer(design, design.caution[layout.level]).moves(
             carried(image, design.places)
         )
@@ -154,11 +165,16 @@ class JpegChannel:
         return None
 
     def attempts(self) -> Iterator["JpegChannel"]:
-        """This channel, and then those with more protection, in turn."""
-        for level in range(self.layout.level, len(self._design.noise)):
-            channel = copy.copy(self)
-            channel.layout = dataclasses.replace(self.layout, level=level)
-            yield channel
+        """This channel, and then those with more protection, in turn.
+
+        With the most, black and white pixels are at last drawn in further: that costs the cover.
+        """
+        for level, soft in ATTEMPTS:
+            if level >= self.layout.level:
+                channel = copy.copy(self)
+                channel.layout = dataclasses.replace(self.layout, level=level)
+                channel._soft = soft
+                yield channel
 
     def broken(self, stego, data: bytes) -> list[str]:
         """What was promised and does not hold: the first damage found after which all is lost.

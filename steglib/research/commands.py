@@ -96,6 +96,9 @@ def _add_benchmark(commands):
         metavar="QUALITY",
         help="instead hide the photographs of --data so that they come through JPEG: many minutes",
     )
+    parser.add_argument(
+        "--price", type=float, help="with --survive: of a change of the cover; default: as shipped"
+    )
     what.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
     )
@@ -122,7 +125,8 @@ def _benchmark(options):
     elif options.damage:
         table = survival.survived_damage()
     elif options.survive:
-        table = survival.survive_jpeg(photographs.in_folder(options.data), options.survive)
+        photos = photographs.in_folder(options.data)
+        table = survival.survive_jpeg(photos, options.survive, options.price)
     elif options.codecs:
         table = photographs.full_size((2, 3, 5))
     elif options.pipeline:

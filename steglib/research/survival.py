@@ -39,19 +39,20 @@ def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.Data
     return pd.DataFrame(found).T
 
 
-def survive_jpeg(photos: dict, quality: int = 75) -> pd.DataFrame:
+def survive_jpeg(photos: dict, quality: int = 75, price: float | None = None) -> pd.DataFrame:
     """How well photographs come through JPEG, each hidden in the one before.
 
     Args:
         photos: uint8 [h, w, 3] by name.
         quality: the least that is promised.
+        price: of a change of the cover, see `channels.jpeg.JpegChannel`.
 
     Returns:
         A row for each cover: PSNRs in dB, the payload in bits for each pixel of the cover, the
         level of protection that its certificate took; after how many of all promised ways the
         whole payload was read once more, and after how many it was not. And their means.
     """
-    hider, rows, names = load_model("jpeg-proof", quality=quality), {}, list(photos)
+    hider, rows, names = load_model("jpeg-proof", quality=quality, price=price), {}, list(photos)
     for cover, secret in zip(tqdm(names), [*names[1:], names[0]], strict=True):
         image = photos[cover]
         wanted = fit_to(photos[secret], *image.shape[:2])

@@ -83,7 +83,18 @@ def test_beyond_the_promise_nothing_wrong_is_read(full):
 def test_levels_carry_less_and_attempts_climb_them():
     rooms = [JpegChannel(level=level).capacity((512, 768, 3)) for level in range(4)]
     assert rooms == sorted(rooms, reverse=True) and rooms[3] > 0
-    assert [channel.layout.level for channel in JpegChannel(level=1).attempts()] == [1, 2, 3]
+    assert [channel.layout.level for channel in JpegChannel(level=1).attempts()] == [1, 2, 3, 3]
+
+
+def test_a_higher_price_saves_the_cover():
+    photo = skimage.data.astronaut()[:256, :256]
+    data = np.random.default_rng(0).bytes(1000)
+    dear, cheap = (
+        JpegChannel(75, level=3, price=price).write(photo, data) for price in (0.1, 0.01)
+    )
+    psnrs = [metrics.psnr(photo[None], stego[None])[0] for stego in (dear, cheap)]
+    assert psnrs[0] > psnrs[1] + 1
+    assert JpegChannel(75).read(dear).data == JpegChannel(75).read(cheap).data == data
 
 
 def test_keys():
