@@ -17,7 +17,7 @@ from steglib.images.damage import damaged
 from steglib.images.jpeg import BLOCK
 from steglib.images.photos import read_photo
 
-PROMISES = {50: (0.012, False), 75: (0.025, True), 85: (0.085, True)}  # price, whether also twice
+PROMISES = {50: (0.0175, False), 75: (0.025, True), 85: (0.085, True)}  # price, whether also twice
 PHOTOS, SIDE = 8, 384  # how many photographs to learn from at least, and pixels a side of each
 FACTORS = (0.75, 0.8, 0.85, 0.9, 0.95, 1, 1.02, 1.05, 1.08, 1.12, 1.15, 1.2, 1.25, 1.3, 1.4)
 ROUNDING = 0.36  # grey levels: deviation of a coefficient by rounding, before or after a JPEG file
