@@ -11,7 +11,7 @@ HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
 .PHONY: run sweep test test-all lint train figures notebooks sample kaggle lab clean
 
-## run the eight notebooks in order: PARAMS=quick or full, DATA=<folder>
+## run the nine notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
 
@@ -19,11 +19,11 @@ run: $(HERE)
 sweep: $(HERE)
 	$(BIN) notebooks/sweep.py --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)") $(ARGS)
 
-## the tests, and the notebooks that do not train
+## the tests, and the notebooks that take little time
 test: $(HERE)
 	$(BIN) -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-## all tests: also those marked slow, and the notebooks that train
+## all tests: also those marked slow, and all notebooks
 test-all: $(HERE)
 	$(BIN) -m pytest -n 2 --dist loadfile $(ARGS)
 
@@ -37,6 +37,9 @@ lint: $(HERE)
 train: $(HERE)
 	$(BIN) -m steglib train plain --name plain --resume --data tiny-imagenet --images 8000 \
 		--held-out 500 --batch-size 32 --ema 0.99 --epochs 16
+	$(BIN) -m steglib train robust --name robust --resume --data tiny-imagenet --images 8000 \
+		--held-out 500 --batch-size 32 --ema 0.99 --epochs 14 --beta 2 \
+		--loss mse --start steglib/weights/plain.keras
 	$(BIN) -m steglib train classic --name classic --resume --data tiny-imagenet --held-out 500 \
 		--batch-size 32 --learning-rate 0.003 --ema 0.999 --epochs 24 --beta 1.6
 	$(BIN) -m steglib train residue --name residue --resume --data tiny-imagenet

@@ -14,10 +14,10 @@ os.environ["STEGLIB_HOME"] = _HOME.name
 # Solutions run in the slow tier: tests/course/test_solutions.py.
 collect_ignore = ["notebooks/solutions"]
 
-# Notebooks are tested with these in place of their defaults, which `make run` takes. Even so, those
-# that train belong to the slow tier.
+# Notebooks are tested with these in place of their defaults, which `make run` takes. Even so, some
+# take so long that they belong to the slow tier.
 _SMOKE = yaml.safe_load((Path(__file__).parent / "notebooks" / "params" / "smoke.yaml").read_text())
-_TRAINING = "03_training", "06_a_better_start", "07_residue_model"
+_SLOW = "03_training", "06_a_better_start", "07_residue_model", "08_what_survives"
 
 
 def pytest_collectstart(collector):
@@ -29,7 +29,7 @@ def pytest_itemcollected(item):
     cell = getattr(item, "cell", None)  # nbval's items have one
     if cell is None:
         return
-    if item.path.stem in _TRAINING:
+    if item.path.stem in _SLOW:
         item.add_marker(pytest.mark.slow)
     if "parameters" in cell.metadata.get("tags", ()):
         values = _SMOKE.get(item.path.stem, {})

@@ -5,13 +5,23 @@ import numpy as np
 from keras import layers, ops
 
 
+def straight_through(rounding, x):
+    """rounding(x), with the gradient of x (Bengio et al., 2013, https://arxiv.org/abs/1308.3432)."""
+    return x + ops.stop_gradient(rounding(x) - x)
+
+
+def round_to_8bit(x):
+    """What `RoundTo8Bit` does."""
+    return straight_through(ops.round, ops.clip(x, 0.0, 255.0))
+
+
 @keras.saving.register_keras_serializable("steglib")
 class RoundTo8Bit(layers.Layer):
     """Clips grey levels to 0…255 and rounds them, as saving to a file does.
 
-    The gradient passes straight through the rounding (Bengio et al., 2013,
-    https://arxiv.org/abs/1308.3432), so that networks on both sides learn to live with it. A level
-    that is clipped has no gradient: with one, it would be pushed further and further out.
+    The gradient passes straight through the rounding, so that networks on both sides learn to live
+    with it. A level that is clipped has no gradient: with one, it would be pushed further and
+    further out.
 
     Returns:
         A float tensor of the input's shape that holds whole numbers.
@@ -21,8 +31,7 @@ class RoundTo8Bit(layers.Layer):
         super().__init__(**{"dtype": "float32", **kwargs})
 
     def call(self, x):
-        clipped = ops.clip(x, 0.0, 255.0)
-        return clipped + ops.stop_gradient(ops.round(clipped) - clipped)
+        return round_to_8bit(x)
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -23,7 +23,8 @@ class Entry:
         about: one line for help and the playground.
         load: makes the hider out of some of the `options`, and of `weights` where it has a file.
             What is slow to import, it imports when called.
-        options: which of "base", "bits", "quality", "key", "level", "file" and "images" it takes.
+        options: which of "base", "bits", "quality", "key", "level", "file", "price" and "images" it
+            takes.
             If the first is one of the first three, it is its setting: what `residue:3` gives.
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
@@ -114,7 +115,7 @@ MODELS: dict[str, Entry] = {
     "jpeg-proof": Entry(
         "digits in the coefficients that JPEG rounds: every byte comes through JPEG files",
         functools.partial(_jpeg_proof, WEIGHTS / "residue.npz"),
-        ("quality", "key", "level", "file"),
+        ("quality", "key", "level", "file", "price"),
     ),
     "classic": Entry(
         "an encoder and a decoder, two networks around linear hiding",
@@ -127,6 +128,12 @@ MODELS: dict[str, Entry] = {
         _networks,
         weights=WEIGHTS / "plain.keras",
         recipe="steglib.models.plain:PlainRecipe",
+    ),
+    "robust": Entry(
+        "the plain networks, trained to get through JPEG, noise and blur: the secret only blurs",
+        _networks,
+        weights=WEIGHTS / "robust.keras",
+        recipe="steglib.models.robust:RobustRecipe",
     ),
     "linear": Entry(
         "linear hiding: strong components of the secret in place of weak ones of the cover",

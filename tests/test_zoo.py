@@ -84,9 +84,8 @@ def test_specs():
 
 
 def test_what_is_scored():
-    assert zoo.scored() == ["residue:3", "residue:5", "classic", "plain", "linear"] + [
-        f"lsb:{bits}" for bits in (1, 2, 3, 4)
-    ]
+    names = ["residue:3", "residue:5", "classic", "plain", "robust", "linear"]
+    assert zoo.scored() == names + [f"lsb:{bits}" for bits in (1, 2, 3, 4)]
 
 
 def test_linear_hiding_takes_its_images(pairs):

@@ -1,6 +1,6 @@
 """Trains small models on one and on two virtual devices of this CPU.
 
-    KERAS_BACKEND=jax python tests/virtual_devices.py losses plain classic contexts restorer
+    KERAS_BACKEND=jax python tests/virtual_devices.py losses plain classic robust contexts restorer
     KERAS_BACKEND=jax python tests/virtual_devices.py float16 plain
     KERAS_BACKEND=jax python tests/virtual_devices.py resume FOLDER
 
@@ -23,6 +23,7 @@ from steglib import load_images
 from steglib.codec.learning import ContextConfig, ContextRecipe, RestorerConfig, RestorerRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.plain import PlainConfig, PlainRecipe
+from steglib.models.robust import RobustRecipe
 from steglib.training import devices
 from steglib.training.run import fit, train
 
@@ -30,6 +31,7 @@ NETWORKS = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 RECIPES = {
     "plain": (PlainRecipe, PlainConfig, NETWORKS),
     "classic": (ClassicRecipe, ClassicConfig, NETWORKS),
+    "robust": (RobustRecipe, PlainConfig, NETWORKS),
     "contexts": (ContextRecipe, ContextConfig, {"updates": 20}),
     "restorer": (RestorerRecipe, RestorerConfig, {"updates": 20}),
 }

@@ -18,6 +18,7 @@ COLOURS = {  # one for each thing that appears in more than one figure
     "classic": "#c0392b",  # red
     "linear": "#8c510a",  # brown
     "LSB": _PALETTE[7],  # grey
+    "robust": "#00b8c9",  # turquoise
     "residue": "#8e5ebf",  # purple
     "jpeg-proof": "#6e0f2d",  # wine
     "JPEG": _PALETTE[9],  # sky blue

@@ -91,13 +91,23 @@ def _convolutions(model):
     return [layer for layer in model.layers if type(layer) is layers.Conv2D]
 
 
-def join(encoder, decoder) -> keras.Model:
-    """The model that is trained: [cover, secret] → stego and revealed, joined [n, h, w, 6]."""
+def join(encoder, decoder, damage=None) -> keras.Model:
+    """The model that is trained: [cover, secret] → stego and revealed, joined [n, h, w, 6].
+
+    Args:
+        encoder, decoder: as in `EncoderDecoder`.
+        damage: a layer in the stego image's way to the decoder. It takes a list of the stego image
+            and of two inputs that the joined model gets too: dice [n, 2] and noise [n, h, w, 3].
+    """
     cover = keras.Input((None, None, 3), name="cover")
     secret = keras.Input((None, None, 3), name="secret")
+    chance = [keras.Input((2,), name="dice"), keras.Input((None, None, 3), name="noise")]
     stego = encoder([cover, secret])
-    both = layers.Concatenate(dtype="float32", name="stego_and_revealed")([stego, decoder(stego)])
-    return keras.Model([cover, secret], both, name="joined")
+    arrived = stego if damage is None else damage([stego, *chance])
+    joint = layers.Concatenate(dtype="float32", name="stego_and_revealed")
+    both = joint([stego, decoder(arrived)])
+    inputs = [cover, secret] if damage is None else [cover, secret, *chance]
+    return keras.Model(inputs, both, name="joined")
 
 
 def take_apart(model) -> tuple[keras.Model, keras.Model]:
@@ -135,6 +145,7 @@ class PairRecipe(Recipe):
     """How a joined encoder and decoder are trained; a subclass says how to `build` them."""
 
     config_class = PairConfig
+    batches_class = PairBatches
 
     @functools.cached_property
     def pairs(self):
@@ -144,7 +155,7 @@ class PairRecipe(Recipe):
 
     def batches(self, first_epoch=0):
         config, (training, _) = self.config, self.split
-        return PairBatches(
+        return self.batches_class(
             self.images, config.batch_size, training, config.epochs, first_epoch, config.seed
         )
 
@@ -159,8 +170,9 @@ class PairRecipe(Recipe):
 
     def pictures(self, model):
         covers, secrets = (images[:8] for images in self.pairs)
-        both = ops.convert_to_numpy(model([covers, secrets]))
-        return covers, secrets, both[..., :3], both[..., 3:]
+        encoder, decoder = take_apart(model)
+        stego = encoder([covers, secrets])
+        return covers, secrets, *map(ops.convert_to_numpy, (stego, decoder(stego)))
 
     def export(self, model, run):
         save(model, run / "model.keras")

@@ -13,7 +13,13 @@ import run as runner
 REPO = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted(REPO.glob("notebooks/0*.ipynb"))
 CORE = {"images", "models", "training", "evaluation", "zoo", "layers", "paths"}  # of 01 to 05
-BUILDING = {"02_model_building": 5, "03_training": 5, "06_a_better_start": 8, "07_residue_model": 5}
+BUILDING = {
+    "02_model_building": 5,
+    "03_training": 5,
+    "06_a_better_start": 8,
+    "07_residue_model": 5,
+    "08_what_survives": 5,
+}
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 

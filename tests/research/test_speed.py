@@ -26,7 +26,7 @@ def test_a_new_trained_model_is_measured_too(monkeypatch, tmp_path):
     monkeypatch.setattr(zoo, "MODELS", zoo.MODELS.copy())
     toy = Hider()
     zoo.register("toy", zoo.Entry("a toy", lambda weights: toy, weights=tmp_path / "toy.npz"))
-    assert speed.models() == ["residue", "classic", "plain", "toy", "original"]
+    assert speed.models() == ["residue", "classic", "plain", "robust", "toy", "original"]
     assert speed.load("toy") is toy
 
 
