@@ -24,8 +24,7 @@ class Entry:
         load: makes the hider out of some of the `options`, and of `weights` where it has a file.
             What is slow to import, it imports when called.
         options: which of "base", "bits", "quality", "key", "level", "file", "price" and "images" it
-            takes.
-            If the first is one of the first three, it is its setting: what `residue:3` gives.
+            takes. One of the first three is its setting, if it comes first: `residue:3`.
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
         photos: whether it is offered to a person who hides photos.

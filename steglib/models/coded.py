@@ -118,9 +118,8 @@ class CodedHider(Hider):
                 remarks += channel.remarks(broken[0])
             left = [i for i, lost in zip(left, broken, strict=True) if lost]
             if not left:
-                return (
-                    np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
-                )  # not twice a huge one
+                # A huge one is not copied.
+                return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
         raise ValueError(
             f"The cover cannot hold what {self.channel.name} promises: choose one that is larger, "
             "or has fewer black, white or flat places."
