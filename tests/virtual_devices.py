@@ -23,7 +23,7 @@ from steglib import load_images
 from steglib.codec.learning import ContextConfig, ContextRecipe, RestorerConfig, RestorerRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.plain import PlainConfig, PlainRecipe
-from steglib.models.robust import RobustRecipe
+from steglib.models.robust import RobustConfig, RobustRecipe
 from steglib.training import devices
 from steglib.training.run import fit, train
 
@@ -31,7 +31,7 @@ NETWORKS = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 RECIPES = {
     "plain": (PlainRecipe, PlainConfig, NETWORKS),
     "classic": (ClassicRecipe, ClassicConfig, NETWORKS),
-    "robust": (RobustRecipe, PlainConfig, NETWORKS),
+    "robust": (RobustRecipe, RobustConfig, NETWORKS),
     "contexts": (ContextRecipe, ContextConfig, {"updates": 20}),
     "restorer": (RestorerRecipe, RestorerConfig, {"updates": 20}),
 }

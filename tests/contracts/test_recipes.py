@@ -23,7 +23,7 @@ from steglib.codec.codec import Codec
 from steglib.codec.learning import ContextConfig, ContextRecipe, RestorerConfig, RestorerRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.plain import PlainConfig, PlainRecipe
-from steglib.models.robust import RobustRecipe
+from steglib.models.robust import RobustConfig, RobustRecipe
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import load_config, load_history, train
 
@@ -32,7 +32,7 @@ SMALL = {"width": 16, "hidden": 8, "encoder_blocks": 1, "decoder_blocks": 1}
 RECIPES = {
     "classic": (ClassicRecipe, ClassicConfig(**FEW, **SMALL)),
     "plain": (PlainRecipe, PlainConfig(**FEW, **SMALL)),
-    "robust": (RobustRecipe, PlainConfig(**FEW, **SMALL)),
+    "robust": (RobustRecipe, RobustConfig(**FEW, **SMALL)),
     "contexts": (ContextRecipe, ContextConfig(**FEW, updates=2)),
     "restorer": (RestorerRecipe, RestorerConfig(**FEW, updates=4)),
 }
