@@ -6,10 +6,13 @@ moves it to where none of the promised qualities is likely to carry it over into
 weighs that risk against what the move costs the cover.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from steglib.channels.polar import scattered
 from steglib.images.jpeg import BLOCK, from_cosines, luma, to_cosines
@@ -22,6 +25,8 @@ SATURATION = 0.5, 3.5, 15.5  # black or white pixels of a block, classes of dama
 CLEAR = 1.6  # a coefficient may be so far from where it was to be; else the block cannot hold
 RELUCTANCE = 10.0  # bits: how much rather such a block is left as it is
 ROUNDS = 4  # of embedding anew what was clipped
+STRIP = 32  # rows of blocks that are rendered at once
+THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,13 @@ def best_moves(risk, step, price, caution):
 
 def carried(image, places) -> np.ndarray:
     """The coefficients that carry bits, float32 [k, rows, columns], of uint8 [h, w, 3]."""
-    return to_cosines(luma(image) - 128.0)[places[:, 0], places[:, 1]]
+    rows, columns = (side // BLOCK for side in image.shape[:2])
+    found = np.empty((len(places), rows, columns), np.float32)
+    for top in range(0, rows, STRIP):
+        strip = slice(top, min(rows, top + STRIP))
+        pixels = image[BLOCK * strip.start : BLOCK * strip.stop]
+        found[:, strip] = to_cosines(luma(pixels) - np.float32(128))[places[:, 0], places[:, 1]]
+    return found
 
 
 def render(image, places, wanted) -> np.ndarray:
@@ -149,19 +160,43 @@ def render(image, places, wanted) -> np.ndarray:
     Returns:
         uint8 [h, w, 3].
     """
-    h, w = (BLOCK * side for side in wanted.shape[1:])
-    inner, down, across = image[:h, :w].astype(np.float32), places[:, 0], places[:, 1]
-    before, aim, stego = carried(image, places), wanted.copy(), image.copy()
-    changes = np.zeros((BLOCK, BLOCK, *wanted.shape[1:]), np.float32)
-    for last in range(ROUNDS):
-        changes[down, across] = aim - before
-        levels = np.clip(np.rint(inner + from_cosines(changes)[..., None]), 0, 255)
-        stego[:h, :w] = levels
+    stego, (rows, columns) = image.copy(), wanted.shape[1:]
+
+    def fill(top):
+        bottom = min(rows, top + STRIP)
+        part = slice(BLOCK * top, BLOCK * bottom), slice(BLOCK * columns)
+        strip = wanted[:, top:bottom]
+        aim = strip - carried(image[part], places)
+        stego[part] = _rendered(image[part], places, strip, aim, ROUNDS)
+
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(fill, range(0, rows, STRIP)))
+    return stego
+
+
+def _rendered(image, places, wanted, aim, rounds):
+    """A strip of whole blocks, changed by `aim`, and in more rounds by what is missing then."""
+    _, rows, columns = aim.shape
+    changes = np.zeros((rows, BLOCK, columns, BLOCK), np.float32).transpose(1, 3, 0, 2)
+    changes[places[:, 0], places[:, 1]] = aim
+    levels = np.rint(image + from_cosines(changes)[..., None])
+    stego = np.clip(levels, 0, 255).astype(np.uint8)
+    if rounds > 1:
         missing = wanted - carried(stego, places)
         missing[np.abs(missing) < 0.8] = 0  # rounding, which the risks account for
-        if last == ROUNDS - 1 or not missing.any():
-            return stego
-        aim += missing
+        left = missing.any(axis=0)
+        if left.any():
+            few = _blocks(image)[left].reshape(-1, BLOCK, 3)  # one column of blocks
+            wanted, aim = (x[:, left, None] for x in (wanted, aim + missing))
+            again = _rendered(few, places, wanted, aim, rounds - 1)
+            _blocks(stego)[left] = _blocks(again)[:, 0]
+    return stego
+
+
+def _blocks(image):
+    """[h, w, 3] as [rows, columns, 8, 8, 3]: a view, if `image` is a whole array."""
+    h, w, _ = image.shape
+    return image.reshape(h // BLOCK, BLOCK, w // BLOCK, BLOCK, 3).swapaxes(1, 2)
 
 
 def spare_unclear(image, design, values, costs) -> None:
@@ -191,10 +226,7 @@ def soften(image, margin: int, most: int) -> np.ndarray:
         margin: grey levels from 0 and 255 to keep away.
         most: pixels of a block; one with more is left alone.
     """
-    high, low = image.max(axis=2) >= 255 - margin, image.min(axis=2) <= margin
-    rows, columns = (side // BLOCK for side in image.shape[:2])
-    inner = (high | low)[: rows * BLOCK, : columns * BLOCK]
-    count = inner.reshape(rows, BLOCK, columns, BLOCK).sum(axis=(1, 3))
+    count = _count_extreme(image, margin)
     chosen = np.kron((count > 0) & (count <= most), np.ones((BLOCK, BLOCK), bool))
     softened = image.copy()
     part = softened[: chosen.shape[0], : chosen.shape[1]]
@@ -204,10 +236,17 @@ def soften(image, margin: int, most: int) -> np.ndarray:
 
 def saturation(image) -> np.ndarray:
     """int [rows, columns], 0…3: how many pixels of a block are black or white, as a class."""
-    extreme = (image.max(axis=2) >= 253) | (image.min(axis=2) <= 2)
+    return np.digitize(_count_extreme(image, 2), SATURATION)
+
+
+def _count_extreme(image, margin):
+    """How many pixels of each block are so near to 0 or 255 in some colour, [rows, columns]."""
+    red, green, blue = np.moveaxis(image, 2, 0)
+    most, least = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    extreme = (most >= 255 - margin) | (least <= margin)
     rows, columns = (side // BLOCK for side in image.shape[:2])
     blocks = extreme[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
-    return np.digitize(blocks.sum(axis=(1, 3)), SATURATION)
+    return blocks.sum(axis=1, dtype=np.uint8).sum(axis=2, dtype=np.uint8)
 
 
 def cells(coefficients, steps):

@@ -176,6 +176,11 @@ class JpegChannel:
                 channel._soft = soft
                 yield channel
 
+    def probe(self, cover) -> list[str]:
+        """As `broken`, for random bytes in uint8 [h, w, 3] and the worst promises alone."""
+        data = np.random.default_rng(0).bytes(self.capacity(cover.shape))
+        return self._broken(self.write(cover, data), data, self.promises()[:FIRST])
+
     def broken(self, stego, data: bytes) -> list[str]:
         """What was promised and does not hold: the first damage found after which all is lost.
 
@@ -185,11 +190,13 @@ class JpegChannel:
             stego: from `write`.
             data: what it hides.
         """
+        return self._broken(stego, data, self.promises())
+
+    def _broken(self, stego, data, lines):
         plan, saved = Plan.of(self._design, stego.shape), damaged(stego, self.file)
         wanted = self._said(plan, saved, data)
         if wanted is None:
             return [self.file]
-        lines = self.promises()
         at_once = max(THREADS, PLENTY // len(plan.order))
         cuts = [0, *range(min(FIRST, at_once), len(lines), at_once), len(lines)]
         for start, end in bar(list(itertools.pairwise(cuts)), "trying what is promised"):

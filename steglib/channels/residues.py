@@ -102,6 +102,10 @@ class ResidueChannel:
         """This channel: it promises nothing that it might not hold."""
         return (self,)
 
+    def probe(self, cover) -> list[str]:
+        """What would break in a cover: nothing."""
+        return []
+
     def broken(self, stego, data: bytes) -> list[str]:
         """What was promised and does not hold: nothing."""
         return []

@@ -30,7 +30,8 @@ def steps(quality: int) -> np.ndarray:
 
 def luma(image) -> np.ndarray:
     """The luma of uint8 [h, w, 3], float32 [h, w] in 0…255."""
-    return np.asarray(image, np.float32) @ TO_YCC[0].astype(np.float32)
+    red, green, blue = TO_YCC[0].astype(np.float32)
+    return image[..., 0] * red + image[..., 1] * green + image[..., 2] * blue
 
 
 def to_cosines(plane) -> np.ndarray:
@@ -40,16 +41,17 @@ def to_cosines(plane) -> np.ndarray:
     left out.
     """
     rows, columns = (side // BLOCK for side in plane.shape)
-    blocks = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns, BLOCK)
     cosines = COSINES.astype(np.float32)
-    across = np.tensordot(blocks, cosines, (3, 1))  # rows, down, columns, waves across
-    return np.tensordot(cosines, across, (1, 1)).transpose(0, 3, 1, 2)
+    blocks = plane[: rows * BLOCK, : columns * BLOCK].reshape(rows, BLOCK, columns * BLOCK)
+    down = cosines @ blocks  # rows, waves down, pixels across
+    across = down.reshape(-1, BLOCK) @ cosines.T
+    return across.reshape(rows, BLOCK, columns, BLOCK).transpose(1, 3, 0, 2)
 
 
 def from_cosines(coefficients) -> np.ndarray:
     """The inverse of `to_cosines`, float32 [h, w]."""
+    rows, columns = coefficients.shape[2:]
     cosines = COSINES.astype(np.float32)
-    down = np.tensordot(coefficients, cosines, (0, 0))  # across, rows, columns, down
-    pixels = np.tensordot(down, cosines, (0, 0))  # rows, columns, down, across
-    rows, columns = pixels.shape[:2]
-    return pixels.transpose(0, 2, 1, 3).reshape(rows * BLOCK, columns * BLOCK)
+    across = coefficients.transpose(2, 0, 3, 1).reshape(-1, BLOCK) @ cosines
+    down = cosines.T @ across.reshape(rows, BLOCK, columns * BLOCK)
+    return down.reshape(rows * BLOCK, columns * BLOCK)

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from steglib.channels.frame import Kind, PayloadError
+from steglib.codec.rate import is_large, sample_squares
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 
@@ -125,7 +126,11 @@ class PictureFile:
             return len(files[-1])
 
         for options in self._options:
-            bisect.bisect(options, size, key=length)
+            low, high = self._bracket(options, picture, size)
+            # Both ends are looked at too: a sample may mislead.
+            low = low if not low or length(options[low]) <= size else 0
+            high = high if high == len(options) or length(options[high]) > size else len(options)
+            bisect.bisect(options, size, low, high, key=length)
         # A finer setting can take fewer bytes and still err more: look at all that were tried.
         fitting = [file for file in files if len(file) <= size]
         if not fitting:
@@ -136,6 +141,16 @@ class PictureFile:
         shape = picture.shape[1::-1]
         errors = [metrics.mse(picture[None], self._decode_one(f, shape)[None])[0] for f in fitting]
         return fitting[np.argmin(errors)]
+
+    def _bracket(self, options, picture, size):
+        """Between which options to seek; of a large picture, a sample tells."""
+        if not is_large(*picture.shape[:2]):
+            return 0, len(options)
+        (sample,) = sample_squares(picture)
+        share = sample.size / picture.size
+        guess = bisect.bisect(options, size * share, key=lambda o: len(self._save(sample, o)))
+        margin = 1 + len(options) // 50
+        return max(0, guess - margin), min(len(options), guess + margin)
 
     def _save(self, picture, options):
         file = io.BytesIO()

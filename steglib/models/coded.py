@@ -1,5 +1,7 @@
 """Digital hiding: a codec makes bytes of the secret, a channel writes them into the cover."""
 
+import math
+
 import numpy as np
 
 from steglib.channels import detection
@@ -25,7 +27,8 @@ class CodedHider(Hider):
             (for a pixel; with fewer, a picture scaled down and up again looks better) and
             `min_side`.
         channel: bytes in an image: a `ResidueChannel` or a `JpegChannel`. Has `capacity(shape)`,
-            `write(cover, data, kind, size)`, `attempts()`, `broken(stego, data)`, `key` and `name`.
+            `write(cover, data, kind, size)`, `attempts()`, `probe(cover)`, `broken(stego, data)`,
+            `key` and `name`.
         name: what tables call it, the codec's name by default; the channel's is added.
     """
 
@@ -108,15 +111,15 @@ class CodedHider(Hider):
             )
         stegos, left = [None] * len(covers), list(range(len(covers)))
         for channel in self.channel.attempts():
-            codes = self._encode(secrets[left], channel.capacity(covers.shape[1:]))
-            for i, (kind, code) in zip(left, codes, strict=True):
+            broken = {i: channel.probe(covers[i]) for i in left}
+            trying = [i for i in left if not broken[i]]
+            codes = self._encode(secrets[trying], channel.capacity(covers.shape[1:]))
+            for i, (kind, code) in zip(trying, codes, strict=True):
                 stegos[i] = channel.write(covers[i], code, kind, size)
-            broken = [
-                channel.broken(stegos[i], code) for i, (_, code) in zip(left, codes, strict=True)
-            ]
+                broken[i] = channel.broken(stegos[i], code)
             if remarks is not None:
-                remarks += channel.remarks(broken[0])
-            left = [i for i, lost in zip(left, broken, strict=True) if lost]
+                remarks += channel.remarks(broken[left[0]])
+            left = [i for i in left if broken[i]]
             if not left:
                 # A huge one is not copied.
                 return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
@@ -132,8 +135,12 @@ class CodedHider(Hider):
         return [self._encode_best(secret[None], size) for secret in secrets]
 
     def _encode_best(self, secret, size):
+        """Of codecs with too few bits for a pixel, one is only taken if no other has enough."""
+        bits = 8 * size / math.prod(secret.shape[1:3])
         found, errors = {}, []
-        for codec in self.codecs:
+        for codec in sorted(self.codecs, key=lambda codec: codec.least_bits > bits):
+            if found and codec.least_bits > bits:
+                break
             try:
                 (code,) = codec.encode(secret, size)
             except ValueError as error:
