@@ -61,7 +61,7 @@ class RandomDamage(layers.Layer):
 
     def _jpeg(self, images, strength):
         chosen = ops.cast(strength * len(self.steps), "int32")
-        steps = ops.take(self.steps, ops.minimum(chosen, len(self.steps) - 1), axis=0)
+        steps = ops.take(self.steps, ops.clip(chosen, 0, len(self.steps) - 1), axis=0)
         planes = round_to_8bit(images) @ np.float32(jpeg.TO_YCC.T)
         chroma = ops.average_pool(planes[..., 1:], 2, 2)
         luma = _quantise(planes[..., :1] - 128, steps[:, 0]) + 128
