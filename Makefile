@@ -3,6 +3,7 @@ PYTHON ?= python3
 PARAMS ?= quick
 DATA ?=
 OUTPUT ?= output
+PHOTOGRAPHS ?= photographs
 
 VENV := .venv
 BIN := $(VENV)/bin/python
@@ -33,7 +34,8 @@ lint: $(HERE)
 	$(BIN) -m ruff format --check .
 	$(VENV)/bin/lint-imports
 
-## train the shipped weights again, on Tiny ImageNet
+## train the shipped weights again, on Tiny ImageNet and PHOTOGRAPHS=<folder of some that never
+## were JPEG files>
 train: $(HERE)
 	$(BIN) -m steglib train plain --name plain --resume --data tiny-imagenet --images 8000 \
 		--held-out 500 --batch-size 32 --ema 0.99 --epochs 16
@@ -42,7 +44,8 @@ train: $(HERE)
 		--loss mse --start steglib/weights/plain.keras
 	$(BIN) -m steglib train classic --name classic --resume --data tiny-imagenet --held-out 500 \
 		--batch-size 32 --learning-rate 0.003 --ema 0.999 --epochs 24 --beta 1.6
-	$(BIN) -m steglib train residue --name residue --resume --data tiny-imagenet
+	$(BIN) -m steglib train residue --name residue --resume --data tiny-imagenet --epochs 90 \
+		--photographs "$(PHOTOGRAPHS)"
 
 ## make figures/ again, on Tiny ImageNet: an hour or two; DATA=<folder>
 figures: $(HERE)

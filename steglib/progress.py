@@ -9,9 +9,9 @@ from tqdm import tqdm
 BARS = True  # False for one of several processes
 
 
-def bar(parts, title: str):
+def bar(parts, title: str, total: int | None = None):
     """Goes through `parts`; a progress bar appears at a terminal if that takes long."""
-    return tqdm(parts, title, leave=False, delay=1, disable=None if BARS else True)
+    return tqdm(parts, title, total, leave=False, delay=1, disable=None if BARS else True)
 
 
 @contextlib.contextmanager

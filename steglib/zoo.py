@@ -1,11 +1,13 @@
 """The registry: every hider by name. Commands, playground and notebooks all read it."""
 
+import contextlib
 import dataclasses
 import functools
 import json
 import pkgutil
 import re
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 from steglib.hider import Hider
@@ -47,32 +49,40 @@ class Entry:
         return first if first in SETTINGS else None
 
 
+@contextlib.contextmanager
+def _reading(path):
+    """Makes one ValueError of all that may go wrong with a model's file."""
+    try:
+        yield
+    except Exception as error:  # of any kind: zip, HDF5, JSON, a missing layer
+        raise ValueError(f"{path} holds no model that can be loaded.") from error
+
+
 def _residue(weights, **options):
     from steglib.channels.residues import ResidueChannel
-    from steglib.codec.codec import Codec, reading
+    from steglib.codec.codec import Codec
     from steglib.models.coded import CodedHider
 
-    with reading(weights):
+    with _reading(weights):
         codec = Codec.load(weights)
     return CodedHider(codec, ResidueChannel(**options), _label(weights))
 
 
 def _jpeg_proof(weights, **options):
     from steglib.channels.jpeg import JpegChannel
-    from steglib.codec.codec import Codec, reading
+    from steglib.codec.codec import Codec
     from steglib.models.baselines import PictureFile
     from steglib.models.coded import CodedHider
 
-    with reading(weights):
+    with _reading(weights):
         codec = Codec.load(weights)
     return CodedHider((codec, PictureFile("avif")), JpegChannel(**options), "jpeg-proof")
 
 
 def _networks(weights):
-    from steglib.codec.codec import reading
     from steglib.models import encoder_decoder
 
-    with reading(weights):
+    with _reading(weights):
         return encoder_decoder.load(weights, _label(weights))
 
 
@@ -154,7 +164,7 @@ MODELS: dict[str, Entry] = {
             ("base",),
             photos=False,
         )
-        for format in ("jpeg", "webp", "avif", "jpeg2000")
+        for format in ("jpeg", "webp", "avif", "jpeg2000", *["jxl"] * bool(find_spec("pillow_jxl")))
     },
 }
 

@@ -16,4 +16,5 @@ def test_chatter_is_dropped_only_meanwhile(capfd):
 
 def test_bars_give_every_part_and_show_at_no_file(capfd):
     assert list(progress.bar(range(3), "Counting")) == [0, 1, 2]
+    assert list(progress.bar(iter("abc"), "Spelling", 3)) == ["a", "b", "c"]
     assert capfd.readouterr() == ("", "")

@@ -1,6 +1,6 @@
 """Trains small models on one and on two virtual devices of this CPU.
 
-    KERAS_BACKEND=jax python tests/virtual_devices.py losses plain classic robust contexts restorer
+    KERAS_BACKEND=jax python tests/virtual_devices.py losses plain classic robust residue
     KERAS_BACKEND=jax python tests/virtual_devices.py float16 plain
     KERAS_BACKEND=jax python tests/virtual_devices.py resume FOLDER
 
@@ -20,7 +20,7 @@ import pytest
 from trainings import Killed, kill_in_process
 
 from steglib import load_images
-from steglib.codec.learning import ContextConfig, ContextRecipe, RestorerConfig, RestorerRecipe
+from steglib.codec.learning import CodecConfig, CodecRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.plain import PlainConfig, PlainRecipe
 from steglib.models.robust import RobustConfig, RobustRecipe
@@ -32,8 +32,7 @@ RECIPES = {
     "plain": (PlainRecipe, PlainConfig, NETWORKS),
     "classic": (ClassicRecipe, ClassicConfig, NETWORKS),
     "robust": (RobustRecipe, RobustConfig, NETWORKS),
-    "contexts": (ContextRecipe, ContextConfig, {"updates": 20}),
-    "restorer": (RestorerRecipe, RestorerConfig, {"updates": 20}),
+    "residue": (CodecRecipe, CodecConfig, {"updates": 20}),
 }
 OPTIONS = {"batch_size": 8, "ema": 0.9, "mixed_precision": False}
 

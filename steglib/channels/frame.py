@@ -42,7 +42,7 @@ class PayloadError(ValueError):
 class Kind(enum.IntEnum):
     """What hidden bytes are; Pillow knows pictures by the same names."""
 
-    RAW, LEARNED, JPEG, WEBP, AVIF, JPEG2000 = range(6)
+    RAW, LEARNED, JPEG, WEBP, AVIF, JPEG2000, JXL = range(7)
 
 
 @dataclass(frozen=True)

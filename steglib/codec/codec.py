@@ -1,16 +1,19 @@
 """The learned codec: a photo as at most so many bytes, and back.
 
-Blocks of 8×8 pixels become 192 coefficients each: cosines in three learned colours. These are
-divided by a step and rounded; the residuals from their predictions go through a range coder
-with tables that `contexts` chooses. The step is about the finest whose code fits. A network
-restores what the rounding took. Only the restorer and the picture itself are computed with
-floats that a machine may round its own way; the bits never are.
+Blocks of 8×8 pixels become 192 coefficients each: cosines in three colours. These are divided by a
+step and rounded, with a thought to the bits that saves; the residuals from their predictions go
+through a range coder with tables that `contexts` chooses. The step is about the finest whose code
+fits. Only the picture itself is computed with floats that a machine may round its own way; the
+bits never are.
 
-A code is the index of the step (uint16, big-endian) and the range coder's words.
+A tile's code is the index of its step (uint16, big-endian), how far its colours are turned (uint8)
+and the range coder's words. A large picture's code holds the lengths of its tiles' codes but the
+last (uint32), and these codes.
 """
 
 import contextlib
 import functools
+import itertools
 import math
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -20,90 +23,83 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from steglib.channels.frame import Kind, PayloadError
-from steglib.codec.contexts import STARTS, add_predictions, exact_layers, subtract_predictions
-from steglib.codec.entropy import ResidualReader, ResidualWriter, SymbolTables, scale_classes
+from steglib.codec.contexts import STARTS, ExactMath, code_groups, exact_layers
+from steglib.codec.entropy import (
+    THRIFT,
+    ResidualReader,
+    ResidualWriter,
+    SymbolTables,
+    scale_classes,
+)
 from steglib.codec.rate import (
     STEPS,
     StepSearch,
-    finest_steps,
+    forecast_bits,
     is_large,
     log_steps,
     sample_squares,
-    sampled_start,
-    typical_start,
 )
-from steglib.codec.transform import BLOCK, TILE, block_grid, dequantise, quantise, tiles
-from steglib.progress import bar, without_chatter
+from steglib.codec.transform import (
+    BLOCK,
+    TURNS,
+    best_turns,
+    block_grid,
+    from_coefficients,
+    tiles,
+    to_coefficients,
+    turned,
+)
+from steglib.progress import bar
 
-STEP_BYTES = 2  # of a code: the index of its step
-BATCH = TILE * TILE  # pixels of small pictures that are coded at once
+HEAD = 3  # bytes of a tile's code: the index of its step, the turn of its colours
+LENGTH = 4  # bytes that tell how long such a code is
+AT_ONCE = 4  # tiles of a large picture that get the same step
+BATCH = 2**16  # pixels of small pictures that are coded at once
 PLENTY = 1.0  # bits for each sample: with more, every picture fits
 AHEAD = 128  # bits that the range decoder may hold when it has read all words
-UNUSED = 1 / 200  # of its room may stay unused by a large picture
 THREADS = min(4, os.cpu_count() or 1)  # each works on a tile in some 100 MB
-
-
-@contextlib.contextmanager
-def reading(path):
-    """Makes one ValueError of all that may go wrong with a model's file."""
-    try:
-        yield
-    except Exception as error:  # of any kind: zip, HDF5, JSON, a missing layer
-        raise ValueError(f"{path} holds no model that can be loaded.") from error
 
 
 class Codec:
     """Photos as at most so many bytes, and back.
 
     Args:
-        basis: float32 [192, 192], from `transform.block_basis`.
+        colours: float [3, 3], from `transform.learn_colours`.
+        order: int [192], in which coefficients are coded.
         weights: from `networks.exact_weights`.
         counts: int [56, 122], how often a residual is each symbol, in each scale class.
-        restorer: Keras model from `networks.build_restorer`, the file of one, or None.
+        thrift: squared steps that a bit is worth when residuals are chosen; 0 rounds them. A
+            decoder need not know it.
     """
 
     kind = Kind.LEARNED
     least_bits = 1.0  # for a pixel; with fewer, a picture scaled down and up again looks better
     min_side = BLOCK
 
-    def __init__(self, basis, weights, counts, restorer=None):
-        self.basis, self.weights, self.counts, self._restorer = basis, weights, counts, restorer
-        self._network, self._tables = exact_layers(weights), SymbolTables(counts)
-        self._least_bits = 0.9 * STARTS[-1] * self._tables.costs.min()  # a block; the coder rounds
-
-    @functools.cached_property
-    def restorer(self):
-        """The network that restores, or None. Loaded only now: hiding does without Keras."""
-        if not isinstance(self._restorer, Path):
-            return self._restorer
-        with without_chatter():
-            import keras
-
-        with reading(self._restorer), without_chatter():
-            return keras.saving.load_model(self._restorer, compile=False)
+    def __init__(self, colours, order, weights, counts, thrift=THRIFT):
+        self.colours, self.order, self.weights, self.counts = colours, order, weights, counts
+        self.thrift = thrift
+        self._network, self._tables = exact_layers(weights), SymbolTables(counts, thrift)
+        self._least_bits = 0.9 * STARTS[-1] * self._tables.least  # a block; the coder rounds
 
     def count_parameters(self) -> int:
-        """Of the context network, the transform and the restorer."""
-        sizes = [array.size for array in (*self.weights.values(), self.basis)]
-        return sum(sizes) + (self.restorer.count_params() if self.restorer is not None else 0)
+        """Of the context network."""
+        return sum(array.size for array in self.weights.values())
 
     def save(self, path: Path) -> None:
-        """Writes `path` (.npz) and, beside it, the restorer (.keras)."""
-        path = Path(path)
+        """Writes `path` (.npz)."""
         arrays = {f"context/{name}": array for name, array in self.weights.items()}
-        np.savez_compressed(path, basis=self.basis, counts=self.counts, **arrays)
-        if self.restorer is not None:
-            self.restorer.save(path.with_suffix(".keras"))
+        known = {"colours": self.colours, "order": self.order, "counts": self.counts}
+        np.savez_compressed(path, **known, **arrays)
 
     @classmethod
     def load(cls, path: Path) -> "Codec":
         """What `save` wrote."""
-        restorer = Path(path).with_suffix(".keras")
         with np.load(path) as file:
             arrays = dict(file)
-        basis, counts = arrays.pop("basis"), arrays.pop("counts")
+        known = {name: arrays.pop(name) for name in ("colours", "order", "counts")}
         weights = {name.removeprefix("context/"): array for name, array in arrays.items()}
-        return cls(basis, weights, counts, restorer if restorer.is_file() else None)
+        return cls(weights=weights, **known)
 
     def encode(self, pictures, size: int) -> list[bytes]:
         """Each picture as the best code of at most `size` bytes.
@@ -116,18 +112,21 @@ class Codec:
         """
         sides = pictures.shape[1:3]
         _check_room(self._least_bits * math.prod(block_grid(*sides)) <= 8 * size, sides, size)
-        if is_large(*sides):
-            return [self._encode_large(picture, size) for picture in pictures]
-        batches = _batches(len(pictures), *sides)
-        return [code for batch in batches for code in self._encode_batch(pictures[batch], size)]
+        with _threads() as pool:
+            if len(tiles(*sides)) > 1:
+                return [self._encode_tiled(picture, size, pool) for picture in pictures]
+            batches = (pictures[batch] for batch in _batches(*pictures.shape[:3]))
+            coded = pool.map(lambda batch: self._encode_batch(batch, size), batches)
+            return [code for codes in coded for code in codes]
 
     def fits(self, picture, size: int) -> bool:
         """Whether uint8 [h, w, 3] has a code of at most `size` bytes, a large one by a sample."""
         if 8 * size > PLENTY * picture.size:
             return True
-        part = sample_squares(picture) if is_large(*picture.shape[:2]) else picture[None]
-        (coarsest,) = self._write(part, [STEPS - 1])
-        return len(coarsest) <= size * part.size / picture.size
+        large = is_large(*picture.shape[:2])
+        part = sample_squares(picture) if large else picture[None]
+        bits = self._count_bits(self._coefficients(part, self._turns(part)), [STEPS - 1])
+        return bits[0] <= _symbol_bits(size) * part.size / picture.size
 
     def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
         """The pictures, uint8 [n, height, width, 3].
@@ -137,141 +136,232 @@ class Codec:
 
         Raises:
             PayloadError: other bytes, where that is seen at all.
-            ValueError: the restorer's file is damaged.
         """
-        _ = self.restorer  # loaded here, in no thread
         pictures = np.empty((len(codes), height, width, 3), np.uint8)
-        with threadpool_limits(1, "blas"), _in_background(self._restore) as restore:
-            for batch in _batches(*pictures.shape[:3]):
-                indices = _step_indices(codes[batch])
-                for tile, values in self._read(codes[batch], height, width):
-                    restore(values, indices, pictures[batch, *tile])
+        unordered = np.argsort(self.order)
+
+        def show(batch, tile, indices, turns, values):
+            steps = (2.0 ** log_steps(indices)).astype(np.float32)[:, None, None, None]
+            coefficients = (values * steps)[..., unordered]
+            shown = from_coefficients(coefficients, turned(self.colours, turns))
+            place = pictures[batch][:, *tile]
+            place[:] = np.clip(np.rint(shown), 0, 255)[:, : place.shape[1], : place.shape[2]]
+
+        self._read(codes, height, width, show)
         return pictures
 
     def quantised(self, code: bytes, height: int, width: int) -> np.ndarray:
         """The coefficients in a code, in steps: all that a decoder knows before any float.
 
         Returns:
-            int32 [rows, columns, 192] for the picture's blocks of 8×8 pixels.
+            int32 [rows, columns, 192] for the picture's blocks of 8×8 pixels, in the order in
+            which they are coded.
 
         Raises:
             PayloadError: as `decode`.
         """
         whole = np.empty((*block_grid(height, width), STARTS[-1]), np.int32)
-        for (vertical, horizontal), values in self._read([code], height, width):
+
+        def keep(batch, tile, indices, turns, values):
+            top, left = (part.start // BLOCK for part in tile)
             rows, columns = values.shape[1:3]
-            top, left = vertical.start // BLOCK, horizontal.start // BLOCK
             whole[top : top + rows, left : left + columns] = values[0]
+
+        self._read([code], height, width, keep)
         return whole
 
     def residuals(self, pictures, indices):
-        """Quantises pictures with steps of these indices, tile by tile and group by group.
+        """What pictures leave to be coded with steps of these indices, tile by tile.
 
         Yields:
-            Residuals, int32 [n, k], and their scale classes, uint8 [n, k].
+            Residuals, int32 [n, k], and their scale classes, uint8 [n, k]: a group's coefficients
+            of half of the blocks.
         """
-        tile_residuals = functools.partial(self._tile_residuals, pictures, indices)
-        all_tiles = tiles(*pictures.shape[1:3])
-        batches = [all_tiles[i : i + THREADS] for i in range(0, len(all_tiles), THREADS)]
-        # NumPy's own threads would only wait for each other.
-        with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
-            for batch in bar(batches, "coding"):
-                for groups in pool.map(tile_residuals, batch):
-                    yield from groups
+        for tile in tiles(*pictures.shape[1:3]):
+            part = pictures[:, *tile]
+            yield from self._residuals(self._coefficients(part, self._turns(part)), indices)
 
-    def count_bits(self, pictures, indices) -> np.ndarray:
-        """Length of each picture's code with the step of its index, but for the last word."""
-        bits = np.zeros(len(pictures))
-        for residuals, classes in self.residuals(pictures, indices):
-            bits += self._tables.bits(residuals, classes)
-        return bits
+    def _turns(self, pictures):
+        return best_turns(pictures, self.colours)
 
-    def _tile_residuals(self, pictures, indices, tile):
-        """What `residuals` yields for one tile."""
-        steps = log_steps(indices)
-        coefficients = quantise(pictures[:, *tile], self.basis, steps)
-        groups = subtract_predictions(self._network, coefficients, steps)
-        return [(residuals, scale_classes(scales)) for residuals, scales in groups]
+    def _coefficients(self, pictures, turns):
+        """Those of pictures or of a tile of each, in the order of coding, float32."""
+        found = to_coefficients(pictures, turned(self.colours, turns))
+        return found.astype(np.float32)[..., self.order]
 
-    def _encode_batch(self, pictures, size):
-        n, *sides, _ = pictures.shape
-        budget, samples = _symbol_bits(size), STARTS[-1] * math.prod(block_grid(*sides))
-        indices = finest_steps(self.count_bits, pictures, budget, typical_start(n, budget, samples))
-        _check_room((indices < STEPS).all(), sides, size)
-        codes = self._write(pictures, indices)
-        for i in range(n):
-            while len(codes[i]) > size:  # the estimate lacked a word
-                indices[i] += 1
-                _check_room(indices[i] < STEPS, sides, size)
-                (codes[i],) = self._write(pictures[i : i + 1], indices[i : i + 1])
-        return codes
+    def _residuals(self, coefficients, indices):
+        """A list of what `residuals` yields for one tile."""
+        steps, coded = log_steps(indices), []
+        wanted = coefficients * (2.0**-steps).astype(np.float32)[:, None, None, None]
 
-    def _encode_large(self, picture, size):
-        """As `_encode_batch`, but writes a code in each pass: few follow from a good start."""
-        start, best = sampled_start(self.count_bits, picture, 8 * size), None
-        search = StepSearch(8 * size, *start, spare=8 * size * UNUSED)
-        while search.open.size:
-            indices = search.propose()
-            (code,) = self._write(picture[None], indices)
-            search.record(indices, 8 * len(code))
-            if len(code) <= size:
-                best = code  # each that fits is finer than those before
-        _check_room(best is not None, picture.shape[:2], size)
-        return best
+        def code(group, prediction, scale, blocks):
+            there = wanted[..., STARTS[group] : STARTS[group + 1]]
+            distances = ExactMath.at(there, blocks) - ExactMath.at(prediction, blocks)
+            classes = scale_classes(scale)
+            residuals = self._tables.choose(distances, classes) if group else np.rint(distances)
+            coded.append((_flat(residuals.astype(np.int32)), _flat(classes)))
+            return ExactMath.spread(residuals, blocks)
 
-    def _write(self, pictures, indices):
-        """The code of each picture with the step of its index."""
-        writers = [ResidualWriter(self._tables) for _ in pictures]
-        for group in self.residuals(pictures, indices):
+        code_groups(self._network, _step_map(steps, wanted), code, ExactMath)
+        return coded
+
+    def _count_bits(self, coefficients, indices):
+        """About how long the words are that `_write` gives, in bits, [n]."""
+        return sum(self._tables.bits(*group) for group in self._residuals(coefficients, indices))
+
+    def _write(self, coefficients, indices):
+        """The words of each picture, or of a tile of it, with the step of its index."""
+        writers = [ResidualWriter(self._tables) for _ in coefficients]
+        for group in self._residuals(coefficients, indices):
             for writer, residuals, classes in zip(writers, *group, strict=True):
                 writer.write(residuals, classes)
-        return [
-            int(index).to_bytes(STEP_BYTES, "big") + writer.to_bytes()
-            for index, writer in zip(indices, writers, strict=True)
+        return [writer.to_bytes() for writer in writers]
+
+    def _encode_batch(self, pictures, size):
+        """Small pictures, of one tile each: bits are counted until the steps are found."""
+        sides, turns = pictures.shape[1:3], self._turns(pictures)
+        coefficients = self._coefficients(pictures, turns)
+        samples = coefficients[0].size
+        search = StepSearch(_symbol_bits(size) / samples, forecast_bits(coefficients))
+        while search.open.size:
+            indices = search.propose()
+            bits = self._count_bits(coefficients[search.open], indices)
+            search.record(indices, bits / samples)
+        indices, codes = search.finest, []
+        _check_room((indices < STEPS).all(), sides, size)
+        for i, words in enumerate(self._write(coefficients, indices)):
+            while len(words) + HEAD > size:  # the estimate lacked a word
+                indices[i] += 1
+                _check_room(indices[i] < STEPS, sides, size)
+                (words,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
+            codes.append(_head(indices[i], turns[i]) + words)
+        return codes
+
+    def _encode_tiled(self, picture, size, pool):
+        """A picture of several tiles."""
+        parts = [picture[None, *tile] for tile in tiles(*picture.shape[:2])]
+        room = size - LENGTH * (len(parts) - 1)
+        large = is_large(*picture.shape[:2])
+        codes = self._encode_large(picture, parts, room, pool) if large else None
+        codes = codes or self._encode_evenly(parts, room, pool)
+        _check_room(codes is not None, picture.shape[:2], size)
+        return b"".join([*(len(code).to_bytes(LENGTH, "big") for code in codes[:-1]), *codes])
+
+    def _encode_evenly(self, parts, room, pool, trend=None):
+        """The codes of tiles, with one step, in so many bytes; None if they do not fit.
+
+        They are written in each pass, of which few are needed.
+        """
+        turns = list(pool.map(self._turns, parts))
+        coefficients = list(pool.map(self._coefficients, parts, turns))
+        sizes, best = [tile.size for tile in coefficients], None
+        forecast = np.average([forecast_bits(tile) for tile in coefficients], 0, sizes)
+        search = StepSearch(8 * room / sum(sizes), forecast, trend)
+        while search.open.size:
+            indices = search.propose()
+            write = functools.partial(self._tile_code, index=indices[0])
+            codes = list(pool.map(write, coefficients, turns))
+            length = sum(map(len, codes))
+            search.record(indices, np.array([8 * length / sum(sizes)]))
+            if length <= room:
+                best = codes  # each that fits is finer than those before
+        return best
+
+    def _encode_large(self, picture, parts, room, pool):
+        """As `_encode_evenly`, but each tile is coded once, with a step that suits what is left.
+
+        The last ones alone are tried until they fill the room; None if that fails.
+        """
+        trend = self._trend(sample_squares(picture), 8 * room / picture.size)
+        forecasts = list(pool.map(self._forecast, parts))
+        sizes = [3 * BLOCK**2 * math.prod(block_grid(*part.shape[1:3])) for part in parts]
+        codes, last = [], len(parts) - AT_ONCE
+
+        def code(part, index):
+            turns = self._turns(part)
+            return self._tile_code(self._coefficients(part, turns), turns, index)
+
+        for start in bar(range(0, last, AT_ONCE), "coding"):
+            some = slice(start, min(start + AT_ONCE, last))
+            left = np.average(forecasts[start:], 0, sizes[start:])
+            (index,) = trend.index(left, [8 * room / sum(sizes[start:])])
+            done = list(pool.map(functools.partial(code, index=index), parts[some]))
+            used = sum(map(len, done))
+            expected = np.average(forecasts[some], 0, sizes[some])[:, index]
+            trend.correct(expected, 8 * used / sum(sizes[some]))
+            codes, room = codes + done, room - used
+        ending = self._encode_evenly(parts[last:], room, pool, trend) if room > 0 else None
+        return codes + ending if ending else None
+
+    def _tile_code(self, coefficients, turns, index):
+        (words,) = self._write(coefficients, [index])
+        return _head(index, turns[0]) + words
+
+    def _trend(self, sample, budget):
+        """How bits follow from forecasts, near such a budget for a coefficient of a sample."""
+        coefficients = self._coefficients(sample, self._turns(sample))
+        search = StepSearch(budget, forecast_bits(coefficients))
+        while search.open.size:
+            indices = search.propose()
+            search.record(indices, self._count_bits(coefficients, indices) / sample.size)
+        return search.trend
+
+    def _forecast(self, part):
+        """That of a tile, from every fourth row of its blocks."""
+        n, height, width, _ = part.shape
+        if every := height // (4 * BLOCK):
+            split = part[:, : 4 * BLOCK * every].reshape(n, every, 4 * BLOCK, width, 3)
+            part = split[:, :, :BLOCK].reshape(n, BLOCK * every, width, 3)
+        return forecast_bits(self._coefficients(part, self._turns(part)))
+
+    def _read(self, codes, height, width, show):
+        """Calls `show` with slices of codes and of pixels, their heads, and coefficients in steps.
+
+        These are float32 [n, rows, columns, 192].
+        """
+        all_tiles = tiles(height, width)
+        split = [_split(code, len(all_tiles)) for code in codes]
+
+        def work(part):
+            batch, number, tile = part
+            heads = [_open(parts[number]) for parts in split[batch]]
+            indices, turns = np.array(heads).T
+            words = [parts[number][HEAD:] for parts in split[batch]]
+            grid = block_grid(*(side.stop - side.start for side in tile))
+            show(batch, tile, indices, turns, self._read_tile(words, indices, grid))
+
+        parts = [
+            (batch, number, tile)
+            for batch in _batches(len(codes), height, width)
+            for number, tile in enumerate(all_tiles)
         ]
+        with _threads() as pool:
+            for _ in bar(pool.map(work, parts), "decoding", len(parts)):
+                pass
 
-    def _read(self, codes, height, width):
-        """Yields each tile and its coefficients in steps, float32 [n, rows, columns, 192]."""
-        steps = log_steps(_step_indices(codes))
-        readers = [ResidualReader(self._tables, code[STEP_BYTES:]) for code in codes]
+    def _read_tile(self, words, indices, grid):
+        """The coefficients in the words of a tile of each picture."""
+        _check_enough(words, self._least_bits * math.prod(grid))
+        readers = [ResidualReader(self._tables, part) for part in words]
+        coefficients = np.zeros((len(words), *grid, STARTS[-1]), np.float32)
 
-        def read(scales):
-            classes = scale_classes(scales)
-            return [reader.read(row) for reader, row in zip(readers, classes, strict=True)]
+        def code(group, prediction, scale, blocks):
+            classes = _flat(scale_classes(scale))
+            found = [reader.read(row) for reader, row in zip(readers, classes, strict=True)]
+            residuals = np.float32(found).reshape(scale.shape)
+            known = ExactMath.at(prediction, blocks) + residuals
+            coefficients[..., STARTS[group] : STARTS[group + 1]] += ExactMath.spread(known, blocks)
+            return ExactMath.spread(residuals, blocks)
 
-        blocks_left = math.prod(block_grid(height, width))
-        for vertical, horizontal in bar(tiles(height, width), "decoding"):
-            _check_enough(codes, readers, self._least_bits * blocks_left)
-            grid = block_grid(vertical.stop - vertical.start, horizontal.stop - horizontal.start)
-            yield (vertical, horizontal), add_predictions(self._network, steps, *grid, read)
-            blocks_left -= math.prod(grid)
-
-    def _restore(self, values, indices, place):
-        """Fills `place`, uint8 [n, h, w, 3], with the pictures that coefficients in steps show."""
-        steps = log_steps(indices).astype(np.float32)
-        pictures = dequantise(values, self.basis, steps)
-        if self.restorer is not None:
-            pictures = np.asarray(self.restorer([pictures, steps[:, None]]))
-        place[:] = np.clip(np.rint(pictures), 0, 255)[:, : place.shape[1], : place.shape[2]]
+        code_groups(self._network, _step_map(log_steps(indices), coefficients), code, ExactMath)
+        return coefficients
 
 
 @contextlib.contextmanager
-def _in_background(work):
-    """Gives a function that calls `work` in a thread, when that has done what it had to do.
-
-    So one call runs beside what the caller does next, and no more than one waits in memory.
-    """
-    with ThreadPoolExecutor(1) as thread:
-        calls = []
-
-        def submit(*arguments):
-            if calls:
-                calls.pop().result()
-            calls.append(thread.submit(work, *arguments))
-
-        yield submit
-        if calls:
-            calls.pop().result()
+def _threads():
+    """A pool of threads; NumPy's own would only wait for each other."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+        yield pool
 
 
 def _batches(n, height, width):
@@ -280,21 +370,45 @@ def _batches(n, height, width):
     return [slice(start, start + count) for start in range(0, n, count)]
 
 
+def _step_map(log_steps, like):
+    eighths = np.rint(8 * log_steps).astype(np.float32) / 8
+    return np.broadcast_to(eighths[:, None, None, None], (*like.shape[:3], 1))
+
+
+def _flat(x):
+    return x.reshape(len(x), -1)
+
+
 def _symbol_bits(size):
     """How many bits of symbols fit `size` bytes: the coder writes words, and ends with some."""
-    bits = 32 * ((size - STEP_BYTES) // 4)
+    bits = 32 * ((size - HEAD) // 4)
     return bits - min(48, bits // 8)
 
 
-def _step_indices(codes):
-    """The index of the step in each code, int [n]."""
-    indices = [int.from_bytes(code[:STEP_BYTES], "big") for code in codes]
-    for code, index in zip(codes, indices, strict=True):
-        if len(code) < STEP_BYTES or len(code) % 4 != STEP_BYTES or index >= STEPS:
-            raise PayloadError(
-                f"No such codec wrote the image's data: {len(code)} bytes are no code."
-            )
-    return np.array(indices)
+def _head(index, turn):
+    return int(index).to_bytes(2, "big") + int(turn).to_bytes(1, "big")
+
+
+def _split(code, count):
+    """The codes of each of `count` tiles."""
+    start = LENGTH * (count - 1)
+    lengths = [int.from_bytes(code[i : i + LENGTH], "big") for i in range(0, start, LENGTH)]
+    ends = [*itertools.accumulate(lengths, initial=start), max(len(code), start)]
+    if ends[-2] > len(code):
+        raise _no_code(code)
+    return [code[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def _open(code):
+    """Index and turn in the code of a tile."""
+    index, turn = int.from_bytes(code[:2], "big"), int.from_bytes(code[2:HEAD], "big")
+    if len(code) % 4 != HEAD or index >= STEPS or turn >= TURNS:
+        raise _no_code(code)
+    return index, turn
+
+
+def _no_code(code):
+    return PayloadError(f"No such codec wrote the image's data: {len(code)} bytes are no code.")
 
 
 def _check_room(enough, sides, size):
@@ -305,10 +419,10 @@ def _check_room(enough, sides, size):
         )
 
 
-def _check_enough(codes, readers, bits):
-    """That the codes can hold so many more bits: else nothing ends a huge picture early."""
-    for code, reader in zip(codes, readers, strict=True):
-        if bits > (AHEAD if reader.exhausted else 8 * len(code)):
+def _check_enough(words, bits):
+    """That words can hold so many bits: else nothing ends a huge picture early."""
+    for part in words:
+        if bits > 8 * len(part) + AHEAD:
             raise PayloadError(
-                f"No such codec wrote the image's data: {len(code)} bytes end before their picture."
+                f"No such codec wrote the image's data: {len(part)} bytes end before their picture."
             )

@@ -19,6 +19,7 @@ LIMIT = 60  # the largest residual with a symbol of its own
 ESCAPE = 2 * LIMIT + 1
 ESCAPE_BITS = 16
 ESCAPED = stream.model.Uniform(2**ESCAPE_BITS)
+THRIFT = 0.1  # squared steps that a bit is worth
 
 
 def scale_classes(scales) -> np.ndarray:
@@ -53,23 +54,55 @@ class SymbolTables:
 
     Args:
         counts: int [56, 122], how often each symbol occurred, in each narrow class.
+        thrift: squared steps that a bit is worth, where a residual is chosen.
 
     Attributes:
         models: constriction's model of the symbols, for each of the 129 classes.
-        costs: float64 [56, 122], bits that a symbol takes.
+        costs: float64 [56, 122], bits that a symbol takes, in 1/256.
+        least: bits that the most probable symbol takes.
     """
 
-    def __init__(self, counts):
+    def __init__(self, counts, thrift: float = THRIFT):
         chances = counts / counts.sum(1, keepdims=True)
         rows, _ = symbol_tables(np.arange(CLASSES))
         self.models = [stream.model.Categorical(chances[row], perfect=False) for row in rows]
-        self.costs = -np.log2(chances)
+        self.costs = np.rint(-256 * np.log2(chances)) / 256  # the same on every machine
+        self.least = -np.log2(chances.max())
         self.costs[:, ESCAPE] += ESCAPE_BITS
+        self._thresholds = self._thrifty_thresholds(rows, thrift)
 
     def bits(self, residuals, classes) -> np.ndarray:
         """What residuals int32 [n, k] of these classes take, float64 [n]."""
         tables, shifts = symbol_tables(classes)
         return (self.costs[tables, symbols(residuals, shifts)] + shifts).sum(1)
+
+    def choose(self, distances, classes) -> np.ndarray:
+        """The residuals that cost least, in squared steps and bits: the nearest, or one less.
+
+        Args:
+            distances: float32, in steps, any shape.
+            classes: uint8, likewise.
+
+        Returns:
+            Whole numbers, float32.
+        """
+        nearest = np.rint(distances)
+        sizes = np.minimum(np.abs(nearest), LIMIT).astype(np.int32)
+        thresholds = self._thresholds.take(classes.astype(np.int32) * (LIMIT + 1) + sizes)
+        return np.where(np.abs(distances) < thresholds, nearest - np.sign(distances), nearest)
+
+    def _thrifty_thresholds(self, rows, thrift):
+        """For each class and size: below which distance the next smaller residual is better.
+
+        From (d − s + 1)² + thrift · bits(s − 1) < (d − s)² + thrift · bits(s).
+        """
+        both = (self.costs[:, LIMIT:ESCAPE] + self.costs[:, LIMIT::-1]) / 2
+        sizes = np.arange(1, LIMIT + 1) - 0.5
+        thresholds = np.zeros((CLASSES, LIMIT + 1), np.float32)
+        thresholds[:, 1:] = sizes + thrift / 2 * np.diff(both, axis=1)[rows]
+        thresholds[NARROW:] = 0  # where the low bits say most, they cost the same
+        thresholds[:, LIMIT] = 0  # what is larger, too
+        return thresholds
 
 
 class ResidualWriter:

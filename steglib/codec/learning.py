@@ -1,30 +1,34 @@
-"""Learns the codec from images: its basis, its context network, its tables, its restorer."""
+"""Learns the codec from images: its colours, its context network, its tables."""
 
 import functools
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 
 import keras
 import numpy as np
-from keras import ops
 from PIL import Image
 
 from steglib.codec import entropy, transform
 from steglib.codec.codec import Codec
-from steglib.codec.networks import ContextNetwork, build_restorer, exact_weights, rate_loss
-from steglib.layers import forget_initializers
+from steglib.codec.networks import ContextNetwork, exact_weights, rate_loss
+from steglib.images.photos import read_photo
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import fit
 
 COUNTED = 2000  # images; their symbols are millions
+ROUNDS = 2  # of counting: what is chosen depends on the tables, and these on what is chosen
+PRIOR = 1e-5  # how much of all symbols counts as seen in each class before one is
 LOG_STEPS = -1, 5.5  # log2 of the finest and the coarsest step to learn from
+PIECE = 128  # pixels a side, of photographs
 
 
 @dataclass(frozen=True)
-class ContextConfig(TrainingConfig):
-    """What the training of the context network has too.
+class CodecConfig(TrainingConfig):
+    """What the training of a codec has too.
 
     Attributes:
         updates: in an epoch, which is no pass over the images.
+        photographs: a folder of photographs to learn from in every second update, or None.
     """
 
     epochs: int = 50
@@ -35,54 +39,50 @@ class ContextConfig(TrainingConfig):
     ema: float = 0.0
     mixed_precision: bool | None = False
     updates: int = 100
+    photographs: str | None = None
 
 
-@dataclass(frozen=True)
-class RestorerConfig(ContextConfig):
-    """What the training of the restorer has: the same, with other defaults."""
+class CodecRecipe(Recipe):
+    """The context network, which tells how far coefficients are from their predictions."""
 
-    epochs: int = 30
-    learning_rate: float = 1e-3
-    mixed_precision: bool | None = None
-
-
-@dataclass(frozen=True)
-class CodecConfig:
-    """What decides how the training of a codec ends.
-
-    Attributes:
-        data: what `load_images` takes as `source`; its "train" split is used.
-        images: at most that many training images, None for all.
-        held_out: of these, how many are set apart to watch the training (never trained on).
-        context_epochs, restorer_epochs: of the two networks; no restorer if the latter is 0.
-        updates: in an epoch.
-        batch_size: images in an update.
-        seed: of the weights, the held-out images and the batches.
-    """
-
-    data: str = "sample"
-    images: int | None = None
-    held_out: int = 64
-    context_epochs: int = ContextConfig.epochs
-    restorer_epochs: int = RestorerConfig.epochs
-    updates: int = ContextConfig.updates
-    batch_size: int = ContextConfig.batch_size
-    seed: int = 0
-
-
-class CodingRecipe(Recipe):
-    """What both networks of the codec learn from: images, and steps to quantise them with."""
+    name = "residue"
+    config_class = CodecConfig
 
     @property
     def some(self) -> np.ndarray:
-        """Indices of images of all kinds, none of them held out: enough to take statistics of."""
+        """Images of all kinds, none of them held out, enough to take statistics of."""
         training, _ = self.split
-        return training[:: max(1, len(training) // COUNTED)]
+        return self.images[training[:: max(1, len(training) // COUNTED)]]
+
+    @property
+    def counted(self) -> list[np.ndarray]:
+        """Those in batches."""
+        return np.array_split(self.some, -(-len(self.some) // 50))
 
     @functools.cached_property
-    def basis(self) -> np.ndarray:
-        """The transform, learned from images that are not held out."""
-        return transform.block_basis(self.images[self.some])
+    def photographs(self) -> list[np.ndarray]:
+        """Those of the config's folder, uint8 [h, w, 3] each."""
+        folder = self.config.photographs
+        return [read_photo(path).image for path in sorted(Path(folder).iterdir())] if folder else []
+
+    @functools.cached_property
+    def colours(self) -> np.ndarray:
+        """Those in which pictures are coded, [3, 3]."""
+        return transform.learn_colours(self.some)
+
+    @functools.cached_property
+    def order(self) -> np.ndarray:
+        """In which coefficients are coded: the means, then by falling variance, int [192]."""
+        coefficients = transform.to_coefficients(self.some, self._colours_of(self.some))
+        variance = np.square(coefficients).mean((0, 1, 2))
+        variance[:: transform.BLOCK**2] = np.inf
+        return np.argsort(-variance, kind="stable")
+
+    def build(self):
+        return ContextNetwork()
+
+    def loss(self):
+        return rate_loss
 
     def batches(self, first_epoch=0):
         config, (training, _) = self.config, self.split
@@ -95,6 +95,7 @@ class CodingRecipe(Recipe):
             config.updates,
             first_epoch,
             config.seed,
+            self.photographs,
         )
 
     def watched(self):
@@ -108,161 +109,103 @@ class CodingRecipe(Recipe):
             images: uint8 [n, h, w, 3]; h and w are multiples of 8.
             log_steps: log2 of a step for each, float32 [n, 1].
         """
-        raise NotImplementedError
-
-
-class ContextRecipe(CodingRecipe):
-    """The context network, which tells how far coefficients are from their predictions."""
-
-    name = "contexts"
-    config_class = ContextConfig
-
-    def build(self):
-        return ContextNetwork()
-
-    def loss(self):
-        return rate_loss
-
-    def prepare(self, images, log_steps):
-        coefficients = transform.to_blocks(images) @ self.basis.T / 2.0 ** log_steps[:, None, None]
-        return (coefficients, log_steps), np.zeros(len(images))
+        coefficients = transform.to_coefficients(images, self._colours_of(images))[..., self.order]
+        scaled = coefficients / 2.0 ** log_steps[:, None, None]
+        return (scaled.astype(np.float32), log_steps), np.zeros(len(images))
 
     def export(self, model, run):
-        self.coded(model).save(run / "model.npz")
+        pieces = [whole[None, : transform.TILE, : transform.TILE] for whole in self.photographs]
+        sources = [self.counted, pieces] if pieces else [self.counted]
+        learn_tables(self.begun(model), sources, self.config.seed).save(run / "model.npz")
 
-    def coded(self, model) -> Codec:
-        """A codec of this network, with tables as its loss expects them, without a restorer."""
-        return Codec(self.basis, exact_weights(model), entropy.expected_counts())
+    def begun(self, model) -> Codec:
+        """A codec of a network, with tables as its loss expects them."""
+        return Codec(self.colours, self.order, exact_weights(model), entropy.expected_counts())
 
-
-class RestorerRecipe(CodingRecipe):
-    """The restorer, which undoes the quantiser's rounding."""
-
-    name = "restorer"
-    config_class = RestorerConfig
-
-    def build(self):
-        return build_restorer()
-
-    def loss(self):
-        return RestoringLoss()
-
-    def prepare(self, images, log_steps):
-        step = 2.0 ** log_steps[:, None, None]
-        coefficients = np.rint(transform.to_blocks(images) @ self.basis.T / step) * step
-        return (transform.from_blocks(coefficients @ self.basis), log_steps), images
-
-    def pictures(self, model):
-        (rounded, log_steps), images = self.watched()
-        rounded, log_steps, images = rounded[::8], log_steps[::8], images[::8]
-        return images, rounded, ops.convert_to_numpy(model([rounded, log_steps]))
-
-    def export(self, model, run):
-        forget_initializers(model)
-        model.save(run / "model.keras")
-
-
-class CodecRecipe(Recipe):
-    """The whole codec: its two networks one after the other, and the tables in between."""
-
-    name = "residue"
-    config_class = CodecConfig
-
-    @functools.cached_property
-    def parts(self):
-        given = asdict(self.config)
-        epochs, restorer_epochs = given.pop("context_epochs"), given.pop("restorer_epochs")
-        parts = {"contexts": ContextRecipe(ContextConfig(epochs=epochs, **given))}
-        if restorer_epochs:
-            parts["restorer"] = RestorerRecipe(RestorerConfig(epochs=restorer_epochs, **given))
-        return parts
-
-    def assemble(self, run):
-        begun = Codec.load(run / "contexts" / "model.npz")
-        contexts = self.parts["contexts"]
-        counts = count_symbols(contexts.images[contexts.some], begun, self.config.seed)
-        restorer = run / "restorer" / "model.keras" if "restorer" in self.parts else None
-        whole = Codec(begun.basis, begun.weights, counts, restorer)
-        whole.save(run / "model.npz")
-        return whole.count_parameters()
+    def _colours_of(self, images):
+        return transform.turned(self.colours, transform.best_turns(images, self.colours))
 
 
 def learn_codec(
-    images,
-    context_updates: int = 5000,
-    restorer_updates: int = 3000,
-    batch_size: int = 32,
-    seed: int = 0,
-    callbacks=(),
-    verbose=0,
+    images, updates: int = 5000, batch_size: int = 32, seed: int = 0, callbacks=(), verbose=0
 ) -> Codec:
     """A codec learned at once, without a run folder.
 
     Args:
         images: uint8 [n, h, w, 3]; h and w are multiples of 8.
-        context_updates, restorer_updates: how many; no restorer if that is 0.
+        updates: how many.
         batch_size: images in an update.
         seed: of weights and batches.
-        callbacks, verbose: as in Keras's `fit`, for both networks.
+        callbacks, verbose: as in Keras's `fit`.
     """
-    given = {"epochs": 1, "batch_size": batch_size, "seed": seed}
-    contexts = ContextRecipe(ContextConfig(updates=context_updates, **given), images)
-    begun = contexts.coded(fit(contexts, callbacks=callbacks, verbose=verbose))
-    counts, restorer = count_symbols(images, begun, seed), None
-    if restorer_updates:
-        recipe = RestorerRecipe(RestorerConfig(updates=restorer_updates, **given), images)
-        restorer = fit(recipe, callbacks=callbacks, verbose=verbose)
-        forget_initializers(restorer)
-    return Codec(begun.basis, begun.weights, counts, restorer)
+    config = CodecConfig(epochs=1, updates=updates, batch_size=batch_size, seed=seed)
+    recipe = CodecRecipe(config, images)
+    begun = recipe.begun(fit(recipe, callbacks=callbacks, verbose=verbose))
+    return learn_tables(begun, [recipe.counted], seed)
 
 
-def count_symbols(images, begun: Codec, seed: int = 0) -> np.ndarray:
-    """Counts what the residuals are in each scale class, int [56, 122].
+def learn_tables(codec: Codec, sources, seed: int = 0) -> Codec:
+    """A codec whose tables count what residuals are in each scale class.
 
     What was never seen keeps the chance that a logistic distribution gives it.
 
     Args:
-        images: uint8 [n, h, w, 3]; the first 2000 are looked at.
-        begun: a codec with the trained context network.
+        codec: as the training of its network left it.
+        sources: lists of batches uint8 [n, h, w, 3]; each list counts as much as any other.
         seed: of the steps.
     """
     expected = entropy.expected_counts()
-    random = np.random.default_rng(seed)
-    counts = np.zeros(expected.shape)
-    for start in range(0, min(len(images), COUNTED), 50):
-        some = images[start : start + 50]
-        indices = random.integers(0, 6 * 256, len(some))
-        for residuals, classes in begun.residuals(some, indices):
-            tables, shifts = entropy.symbol_tables(classes)
-            np.add.at(counts, (tables, entropy.symbols(residuals, shifts)), 1)
-    mixed = counts + expected * (1000 / 2**16)  # as if 1000 more had been seen
-    return np.maximum(np.rint(2**16 * mixed / mixed.sum(1, keepdims=True)), 1).astype(np.int32)
+    for _ in range(ROUNDS):
+        random, mixed = np.random.default_rng(seed), PRIOR * expected / 2**16
+        for batches in sources:
+            seen = np.zeros(expected.shape)
+            for some in batches:
+                indices = random.integers(0, 6 * 256, len(some))
+                for residuals, classes in codec.residuals(some, indices):
+                    tables, shifts = entropy.symbol_tables(classes)
+                    np.add.at(seen, (tables, entropy.symbols(residuals, shifts)), 1)
+            mixed = mixed + seen / seen.sum()
+        chances = mixed / mixed.sum(1, keepdims=True)
+        counts = np.maximum(np.rint(2**16 * chances), 1).astype(np.int32)
+        codec = Codec(codec.colours, codec.order, codec.weights, counts, codec.thrift)
+    return codec
 
 
 class CodingBatches(keras.utils.PyDataset):
     """Batches of images and steps to learn from.
 
-    Images are mirrored at random; every fourth batch shows enlarged parts of them, as smooth as
-    large photographs are. Steps are drawn evenly in their logarithm. A batch depends on the seed
-    and its number alone.
+    Every second batch shows pieces of photographs, if there are any. Images are mirrored at
+    random; every fourth batch shows enlarged parts of them, as smooth as large photographs are.
+    Steps are drawn evenly in their logarithm. A batch depends on the seed and its number alone.
 
     Args:
         images: uint8 [n, h, w, 3]; h and w are multiples of 8.
         prepare: function of images uint8 and log2 steps float32 [n, 1] → what `fit` gets.
-        batch_size: images in a batch.
+        batch_size: images in a batch; of photographs, there are as many pixels.
         chosen: indices of the images to draw from.
         epochs, steps_per_epoch: how many batches there are in all.
         first_epoch: the epoch to begin with, counted from 0.
         seed: integer.
+        photographs: uint8 [h, w, 3] each, of 128 pixels a side or more.
     """
 
     def __init__(
-        self, images, prepare, batch_size, chosen, epochs, steps_per_epoch, first_epoch=0, seed=0
+        self,
+        images,
+        prepare,
+        batch_size,
+        chosen,
+        epochs,
+        steps_per_epoch,
+        first_epoch=0,
+        seed=0,
+        photographs=(),
     ):
         super().__init__()
         self.images, self.prepare, self.batch_size = images, prepare, batch_size
         self.chosen, self.steps_per_epoch, self.seed = chosen, steps_per_epoch, seed
         self.first, self.last = first_epoch * steps_per_epoch, epochs * steps_per_epoch
+        self.photographs = photographs
 
     def __len__(self):
         return self.last - self.first
@@ -270,14 +213,26 @@ class CodingBatches(keras.utils.PyDataset):
     def __getitem__(self, index):
         number = self.first + index
         random = np.random.default_rng([self.seed, number])
-        drawn = np.sort(random.integers(len(self.chosen), size=self.batch_size))
-        images = self.images[self.chosen[drawn]]
+        images = self._pieces(random) if self.photographs and number % 2 else self._drawn(random)
         if random.random() < 0.5:
             images = images[:, :, ::-1]
-        if number % 4 == 3:
+        if number % 4 == 2:
             images = _enlarge(images, random)
         log_steps = random.uniform(*LOG_STEPS, (len(images), 1))
         return self.prepare(images, log_steps.astype(np.float32))
+
+    def _drawn(self, random):
+        drawn = np.sort(random.integers(len(self.chosen), size=self.batch_size))
+        return self.images[self.chosen[drawn]]
+
+    def _pieces(self, random):
+        count = self.batch_size * self.images[0].size // (3 * PIECE**2)
+        pieces = []
+        for photograph in random.integers(len(self.photographs), size=max(1, count)):
+            whole = self.photographs[photograph]
+            top, left = random.integers(0, np.array(whole.shape[:2]) - PIECE, endpoint=True)
+            pieces.append(whole[top : top + PIECE, left : left + PIECE])
+        return np.stack(pieces)
 
 
 def _enlarge(images, random):
@@ -289,12 +244,3 @@ def _enlarge(images, random):
     kernel = random.choice([Image.Resampling.BICUBIC, Image.Resampling.LANCZOS])
     parts = (Image.fromarray(image).resize((w, h), kernel, box) for image in images)
     return np.stack([np.asarray(part) for part in parts])
-
-
-@keras.saving.register_keras_serializable("steglib")
-class RestoringLoss(keras.losses.Loss):
-    """Error in decibels, [n]; rounding to 8 bits will add a twelfth to the mean square."""
-
-    def call(self, y_true, y_pred):
-        error = ops.square(y_pred - ops.cast(y_true, y_pred.dtype))
-        return 10 * ops.log10(ops.mean(error, axis=(1, 2, 3)) + 1 / 12)

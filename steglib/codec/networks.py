@@ -1,26 +1,88 @@
-"""The codec's networks, to be trained: `ContextNetwork` and the restorer."""
+"""The codec's network, to be trained."""
 
 import keras
 import numpy as np
 from keras import layers, ops
 
-from steglib.codec.contexts import EVERYWHERE, STARTS, code_groups, layer_sizes
-from steglib.layers import skip_block
+from steglib.codec.contexts import (
+    BRIGHTEST,
+    SIXTEENTH,
+    STARTS,
+    code_groups,
+    has_bias,
+    layer_limits,
+    weight_unit,
+)
+
+THRIFT = 0.1  # what a bit is worth, in squared steps, where training chooses residuals
+DEAREST = 8.0  # bits that the step away from 0 takes at most
 
 
 class KerasMath:
-    """The arithmetic of `code_groups` in Keras: nothing rounded but symbols, and gradients pass."""
+    """The arithmetic of `code_groups` in Keras: rounded as there, and gradients pass.
 
-    pad, concatenate, clip = ops.pad, ops.concatenate, ops.clip
+    All blocks are worked on at once; where only some are meant, a mask takes the others out.
+    """
+
+    concatenate, clip = ops.concatenate, ops.clip
 
     def round(x, unit=1.0):
-        return x + ops.stop_gradient(ops.floor(x / unit + 0.5) * unit - x)
+        return x + ops.stop_gradient(ops.round(x / unit) * unit - x)
 
     def activation(x):
-        return ops.relu(x)
+        return ops.clip(KerasMath.round(x, SIXTEENTH), 0, BRIGHTEST)
 
     def log_magnitude(x):
-        return ops.stop_gradient(ops.floor(16 * ops.log2(1 + ops.abs(x)) + 1e-3) / 16)
+        return ops.stop_gradient(ops.floor(8 * ops.log2(1 + ops.abs(x)) + 1e-3) / 8)
+
+    def pad(x):
+        return ops.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="symmetric")
+
+    def at(x, blocks):
+        return x
+
+    class Known:
+        def __init__(self, like, most):
+            self._parts = []
+
+        def add(self, parts):
+            self._parts += parts
+
+        def tell(self, layer):
+            return layer(ops.concatenate(self._parts, -1))
+
+
+class WholeDense(layers.Layer):
+    """A dense layer whose weights are rounded to multiples of a unit; gradients pass.
+
+    Args:
+        outputs: how many.
+        unit: of the weights.
+        bias: what it begins with; None for no bias.
+        kernel_initializer: as in Keras.
+    """
+
+    def __init__(self, outputs, unit, bias=None, kernel_initializer="glorot_uniform", **kwargs):
+        super().__init__(**kwargs)
+        self.outputs, self.unit, self.first = outputs, unit, bias
+        self.kernel_initializer, self.bias = kernel_initializer, None
+
+    def build(self, shape):
+        self.kernel = self.add_weight(
+            shape=(shape[-1], self.outputs), initializer=self.kernel_initializer, name="kernel"
+        )
+        if self.first is not None:
+            constant = keras.initializers.Constant(self.first)
+            self.bias = self.add_weight(shape=(self.outputs,), initializer=constant, name="bias")
+
+    def call(self, x):
+        y = x @ KerasMath.round(self.kernel, self.unit)
+        return y if self.bias is None else y + KerasMath.round(self.bias, self.unit)
+
+    def whole_weights(self) -> dict[str, np.ndarray]:
+        """Each weight in units, int32."""
+        found = {weight.name: ops.convert_to_numpy(weight) for weight in self.weights}
+        return {name: np.rint(w / self.unit).astype(np.int32) for name, w in found.items()}
 
 
 class ContextNetwork(keras.Model):
@@ -33,36 +95,45 @@ class ContextNetwork(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.network = {}
-        for name, (inputs, outputs) in layer_sizes().items():
-            bias = not name.startswith(("tell", "predict"))
-            kernel = "zeros" if name.startswith("predict") else "glorot_uniform"
+        for name, (limits, outputs) in layer_limits().items():
             first = 6.0 if name.startswith("means_scale") else 0.0  # means are large
-            layer = layers.Dense(
+            layer = WholeDense(
                 outputs,
-                use_bias=bias,
-                kernel_initializer=kernel,
-                bias_initializer=keras.initializers.Constant(first),
+                weight_unit(name),
+                first if has_bias(name) else None,
+                "zeros" if name.startswith("predict") else "glorot_uniform",
                 name=name,
             )
-            layer.build((None, inputs))
+            layer.build((None, len(limits)))
             self.network[name] = layer
         self.built = True
 
     def call(self, inputs):
         coefficients, step = inputs
-        groups = []
+        step = ops.round(8 * step) / 8
+        groups = [0] * (len(STARTS) - 1)
 
         def code(group, prediction, scale, blocks):
-            mask = 1.0 if blocks is EVERYWHERE else blocks[..., None].astype("float32")
+            mask = blocks[..., None].astype("float32")
             wanted = coefficients[..., STARTS[group] : STARTS[group + 1]]
-            residuals = KerasMath.round(wanted - prediction)
-            groups.append(ops.stack([residuals * mask, scale * mask], -1))
+            residuals = thrifty(wanted - prediction, scale) if group else wanted - prediction
+            residuals = KerasMath.round(residuals) * mask
+            groups[group] += ops.stack([residuals, scale * mask], -1)
             return residuals
 
-        step = step[:, None, None] + 0 * coefficients[..., :1]
-        code_groups(self.network, step, code, KerasMath)
-        means = groups[0] + groups[1] + groups[2]
-        return ops.concatenate([means, *groups[3:]], -2)
+        code_groups(self.network, step[:, None, None] + 0 * coefficients[..., :1], code, KerasMath)
+        return ops.concatenate(groups, -2)
+
+
+def thrifty(residuals, scale):
+    """Takes residuals a whole step nearer to 0 where that saves more bits than it costs error.
+
+    In training, bits are what a logistic distribution charges far from its middle.
+    """
+    size = ops.abs(residuals)
+    saved = ops.minimum(2.0**-scale / np.log(2), DEAREST)
+    nearer = (size > 0.5) & (size < ops.round(size) - 0.5 + THRIFT / 2 * saved)
+    return residuals - ops.stop_gradient(ops.where(nearer, ops.sign(residuals), 0))
 
 
 def rate_loss(y_true, y_pred):
@@ -81,31 +152,9 @@ def rate_loss(y_true, y_pred):
 
 
 def exact_weights(network: ContextNetwork) -> dict[str, np.ndarray]:
-    """The trained weights in multiples of 2^-12, int32: "<layer>/kernel" and "<layer>/bias"."""
+    """The trained weights in units, int32: "<layer>/kernel" and "<layer>/bias"."""
     return {
-        f"{name}/{weight.name}": np.rint(ops.convert_to_numpy(weight) * 2.0**12).astype(np.int32)
+        f"{name}/{weight}": array
         for name, layer in network.network.items()
-        for weight in layer.weights
+        for weight, array in layer.whole_weights().items()
     }
-
-
-def build_restorer(width: int = 96, hidden: int = 96, blocks: int = 4) -> keras.Model:
-    """A network that begins as the identity: ([n, h, w, 3], log2 step [n, 1]) → [n, h, w, 3].
-
-    Grey levels, float32; h and w are multiples of 4. It works at a quarter of the resolution
-    and adds its findings in units of the step.
-    """
-    picture = keras.Input((None, None, 3), name="picture")
-    log_step = keras.Input((1,), name="log_step")
-    x = layers.Conv2D(width, 4, 4, dtype="float32", name="down")(
-        layers.Rescaling(1 / 64, -2.0, dtype="float32")(picture)
-    )
-    known = layers.Dense(width, dtype="float32", name="step")(log_step)
-    x = layers.Add(dtype="float32")([x, layers.Reshape((1, 1, width), dtype="float32")(known)])
-    for block in range(blocks):
-        x = skip_block(x, hidden, f"block_{block}")
-    found = layers.Conv2DTranspose(3, 4, 4, kernel_initializer="zeros", dtype="float32", name="up")(
-        x
-    )
-    step = ops.reshape(2.0**log_step, (-1, 1, 1, 1))
-    return keras.Model([picture, log_step], picture + step * found, name="restorer")

@@ -69,8 +69,15 @@ _OPTIONS = {
         for irreversible in (True, False)
         for n in (0, 3)
     ],
+    "jxl": [[{"quality": q / 4} for q in range(401)], [{"lossless": True}]],
 }
-_TITLES = {"jpeg": "JPEG", "webp": "WebP", "avif": "AVIF", "jpeg2000": "JPEG 2000"}
+_TITLES = {
+    "jpeg": "JPEG",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "jpeg2000": "JPEG 2000",
+    "jxl": "JPEG XL",
+}
 
 
 class PictureFile:
@@ -80,10 +87,11 @@ class PictureFile:
     Pillow's settings finds.
 
     Args:
-        format: "jpeg", "webp", "avif" or "jpeg2000".
+        format: "jpeg", "webp", "avif", "jpeg2000" or "jxl". The last one, JPEG XL, needs the
+            package pillow-jxl-plugin; it aims at what people see, not at the mean square error.
 
     Raises:
-        ValueError: another format.
+        ValueError: another format, or its package is missing.
     """
 
     min_side = 4  # JPEG 2000 with three resolutions needs it
@@ -92,6 +100,8 @@ class PictureFile:
     def __init__(self, format: str):
         if format not in _OPTIONS:
             raise ValueError(f"format must be one of {', '.join(_OPTIONS)}, not {format!r}.")
+        if format == "jxl":
+            _add_jpeg_xl()
         self.kind, self.name = Kind[format.upper()], _TITLES[format]
         self._options = _OPTIONS[format]
 
@@ -165,3 +175,11 @@ class PictureFile:
         except Exception as error:  # of any kind, as Pillow's decoders have it
             raise PayloadError(f"The image hides a damaged {self.name} file.") from error
         raise PayloadError(f"The image hides no {self.name} file of the secret's size.")
+
+
+def _add_jpeg_xl():
+    """Teaches Pillow the format."""
+    try:
+        import pillow_jxl  # noqa: F401
+    except ImportError as error:
+        raise ValueError("JPEG XL needs a package: pip install pillow-jxl-plugin") from error

@@ -56,7 +56,7 @@ def write_card(run: Path, pairs: int, note: str) -> dict:
         "data": f"{config.data}, split train; {config.held_out} of its images held out to watch",
         "scored on": f"{pairs} pairs of {config.data}, split val, after an 8-bit PNG file",
         "scores": _scores(zoo.find(model), run, config.data, pairs),
-        "curve": _curve(run),
+        "curve": load_history(run).round(4).to_dict("list"),
     }
 
 
@@ -83,10 +83,3 @@ def _scores(entry, run, data, pairs) -> dict:
     scored = steglib.evaluate(hiders, *steglib.load_pairs(val, pairs, seed=0))
     scores = steglib.summarise(scored).round(4).to_dict("index")
     return scores if with_base else scores[hiders[0].name]
-
-
-def _curve(run) -> dict:
-    """The history of a run; of one of parts, theirs."""
-    if (run / "history.csv").is_file():
-        return load_history(run).round(4).to_dict("list")
-    return {file.parent.name: _curve(file.parent) for file in sorted(run.glob("*/history.csv"))}

@@ -85,7 +85,9 @@ def _add_benchmark(commands):
         "--photographs", action="store_true", help="instead score full-size photographs"
     )
     what.add_argument(
-        "--codecs", action="store_true", help="instead compare codecs on them: most of an hour"
+        "--codecs",
+        action="store_true",
+        help="instead compare codecs on them, or on those of --data: most of an hour",
     )
     what.add_argument(
         "--damage", action="store_true", help="instead find what error correction mends: minutes"
@@ -128,7 +130,9 @@ def _benchmark(options):
         photos = photographs.in_folder(options.data)
         table = survival.survive_jpeg(photos, options.survive, options.price)
     elif options.codecs:
-        table = photographs.full_size((2, 3, 5))
+        own = options.data == "sample"
+        pictures = photographs.photographs() if own else photographs.in_folder(options.data)
+        table = photographs.full_size(pictures, (2, 3, 5))
     elif options.pipeline:
         from steglib.research import speed
 

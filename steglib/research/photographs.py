@@ -83,10 +83,11 @@ def score_photographs(hiders) -> pd.DataFrame:
     return pd.concat([table, table.mean().to_frame("mean").T])
 
 
-def full_size(bases) -> pd.DataFrame:
+def full_size(pictures, bases) -> pd.DataFrame:
     """PSNR in dB of each photograph, hidden in itself upside down, and the means.
 
     Args:
+        pictures: uint8 [h, w, 3] each, by name.
         bases: of the residues.
 
     Returns:
@@ -97,7 +98,7 @@ def full_size(bases) -> pd.DataFrame:
     table = pd.DataFrame(
         {
             photograph: {hider.name: _psnr_in_itself(hider, image) for hider in hiders}
-            for photograph, image in tqdm(photographs().items(), desc="Photographs")
+            for photograph, image in tqdm(pictures.items(), desc="Photographs")
         }
     )
     return table.assign(mean=table.mean(axis=1))

@@ -12,7 +12,7 @@ import pandas as pd
 from keras import layers, ops
 
 from steglib.channels.residues import ResidueChannel
-from steglib.codec.learning import ContextConfig, ContextRecipe
+from steglib.codec.learning import CodecConfig, CodecRecipe
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images.pairs import PairBatches
@@ -138,12 +138,12 @@ def _train_networks(recipe, minutes, watch):
 
 
 def train_residue(images, minutes, watch, base: int = 5, seed: int = 0) -> pd.DataFrame:
-    """Trains the residue model's contexts, without a restorer; arguments and result as above."""
+    """Trains the residue model, with tables as its loss expects; arguments and result as above."""
     updates = round(UPDATES_A_MINUTE["residue"] * max(minutes))
-    recipe = ContextRecipe(ContextConfig(epochs=1, updates=updates, seed=seed), images)
+    recipe = CodecRecipe(CodecConfig(epochs=1, updates=updates, seed=seed), images)
 
     def score():
-        hider = CodedHider(recipe.coded(stopwatch.model), ResidueChannel(base), "residue")
+        hider = CodedHider(recipe.begun(stopwatch.model), ResidueChannel(base), "residue")
         return quality(hider, *watch)
 
     stopwatch = Stopwatch(minutes, score)

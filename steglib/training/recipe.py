@@ -1,10 +1,8 @@
 """What a training has to be told: a config, and the recipe of a model."""
 
 import functools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 import keras
 import numpy as np
@@ -73,14 +71,11 @@ class Recipe:
         name: of the model, on the command line and in a run's `config.json`.
         config_class: a frozen dataclass; the command line has an option for each field.
         optimizer_class: takes the arguments of `keras.optimizers.AdamW`.
-        parts: recipes that are trained one after the other, each into a folder of its name.
-            A recipe of parts defines `assemble`; another defines all that stands above it.
     """
 
     name: str
     config_class = TrainingConfig
     optimizer_class = keras.optimizers.AdamW
-    parts: Mapping[str, "Recipe"] = MappingProxyType({})
 
     def __init__(self, config, images=None):
         self.config = config
@@ -141,7 +136,3 @@ class Recipe:
     def export(self, model, run: Path) -> None:
         """Writes a trained model, float32, into its run folder, as `load_model` reads it."""
         model.save(run / "model.keras")
-
-    def assemble(self, run: Path) -> int:
-        """Writes the model that the trained parts make; returns how many parameters it has."""
-        raise NotImplementedError

@@ -28,7 +28,7 @@ def train(recipe: Recipe, name: str, *, resume: bool = False, verbose=2) -> Path
     It holds `config.json`, `history.csv`, `checkpoint/`, `best.weights.h5`, `logs/` for
     TensorBoard, `samples/` if the recipe draws any, and at the end the exported model (of the
     best weights, averaged if the config says so, float32) and `metrics.json` (its scores on the
-    held-out images). A recipe of parts has such a folder for each of them, in its own.
+    held-out images).
 
     Args:
         recipe: what to train.
@@ -50,10 +50,7 @@ def train(recipe: Recipe, name: str, *, resume: bool = False, verbose=2) -> Path
     if (run / "metrics.json").is_file():
         print(f"The run {run} is complete.")
         return run
-    if recipe.parts:
-        metrics = _train_parts(recipe, name, verbose)
-    else:
-        metrics = _train_model(recipe, run, verbose)
+    metrics = _train_model(recipe, run, verbose)
     if metrics:
         _write_json(run / "metrics.json", metrics)
     devices.wait()
@@ -149,20 +146,6 @@ def _begin(run, recipe) -> Path:
     if not (run / "config.json").is_file():  # its time says when the run began
         _write_json(run / "config.json", _describe(recipe))
     return run
-
-
-def _train_parts(recipe, name, verbose) -> dict:
-    run = paths.runs_dir() / name
-    for part in recipe.parts.values():
-        part.watched()
-    _begin(run, recipe)
-    metrics = {}
-    for part_name, part in recipe.parts.items():
-        folder = train(part, f"{name}/{part_name}", resume=True, verbose=verbose)
-        metrics[part_name] = _read_json(folder / "metrics.json")
-    if not devices.is_first():
-        return {}
-    return {"parameters": recipe.assemble(run), **metrics}
 
 
 def _train_model(recipe, run, verbose) -> dict:

@@ -1,35 +1,39 @@
-import math
+import itertools
 
 import numpy as np
 import pytest
 
 from steglib.codec.contexts import (
-    EVERYWHERE,
+    BRIGHTEST,
+    EXACT,
     GROUPS,
-    HIDDEN,
+    LARGEST,
     LOGARITHMS,
-    PREDICTING,
+    PREDICTED,
     SCALES,
     STARTS,
     ExactMath,
-    add_predictions,
+    chessboard,
     code_groups,
     exact_layers,
-    layer_sizes,
-    subtract_predictions,
+    has_bias,
+    largest_sums,
+    layer_limits,
+    weight_unit,
 )
 from steglib.codec.rate import STEPS, log_steps
-from steglib.codec.transform import quantise
+from steglib.codec.transform import best_turns, to_coefficients, turned
 
-LARGEST = 128 * math.sqrt(192) / 2 ** log_steps(0)  # coefficient in steps: all of a block's power
 NOISE = np.random.default_rng(0).choice(np.uint8([0, 255]), (1, 9, 9, 3))
+PASSES = [0] * 3 + [group for group in range(1, len(GROUPS)) for _ in range(2)]
 
 
 def quantised(codec, pictures, index):
-    """Coefficients, and log2 of the step for each block."""
-    steps = log_steps(np.full(len(pictures), index))
-    coefficients = quantise(pictures, codec.basis, steps)
-    return coefficients, np.full((*coefficients.shape[:3], 1), steps[0])
+    """Coefficients in steps, and log2 of the step for each block."""
+    colours = turned(codec.colours, best_turns(pictures, codec.colours))
+    coefficients = to_coefficients(pictures, colours)[..., codec.order] / 2.0 ** log_steps(index)
+    step = np.full((*coefficients.shape[:3], 1), np.rint(8 * log_steps(index)) / 8, np.float32)
+    return np.rint(coefficients).astype(np.float32), step
 
 
 def stages(network, coefficients, step):
@@ -38,70 +42,144 @@ def stages(network, coefficients, step):
 
     def code(group, prediction, scale, blocks):
         calls.append((group, prediction, scale, blocks))
-        return coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
+        residuals = coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
+        return residuals * blocks[..., None]
 
     code_groups(network, step, code, ExactMath)
     return calls
 
 
-def test_every_sum_fits_a_float64_exactly(codec):
-    """Products are multiples of 2^-22; of what the shipped weights make, none comes near 2^31."""
+def unchanged(before, after):
+    """Of each call, whether prediction and scale are the same."""
+    return [
+        np.array_equal(a[1], b[1]) and np.array_equal(a[2], b[2])
+        for a, b in zip(before, after, strict=True)
+    ]
 
-    def bound(name, largest):
-        bias = np.abs(codec.weights.get(f"{name}/bias", np.zeros(1)))
-        return (largest @ np.abs(codec.weights[f"{name}/kernel"]) + bias) / 2**12
 
+def input_unit(name):
+    """Of which number a layer's inputs are multiples."""
+    if name.startswith("predict"):
+        return 1
+    return 1 / 8 if name.startswith(("tell", "same", "means_mix")) else 1 / 16
+
+
+def no_weights():
+    """Zeros for each layer."""
+    weights = {}
+    for name, (limits, outputs) in layer_limits().items():
+        weights[f"{name}/kernel"] = np.zeros((len(limits), outputs), np.int32)
+        if has_bias(name):
+            weights[f"{name}/bias"] = np.zeros(outputs, np.int32)
+    return weights
+
+
+def test_every_sum_of_the_shipped_weights_fits_a_float32_exactly(codec):
     assert all(array.dtype == np.int32 for array in codec.weights.values())
-    log, step = LOGARITHMS[-1], np.abs(log_steps([0, STEPS - 1])).max()
-    evidence = bound("slopes", np.array([log] * 9 + [step]))
-    sums = [bound(f"means_mix_{i}", np.array([log] * 12 + [step])) for i in range(3)]
-    sums += [bound(f"means_scale_{i}", np.full(HIDDEN // 4, 1024)) for i in range(3)]
-    predictions = np.zeros(192)
-    for group, size in enumerate(GROUPS[:-1]):
-        evidence = evidence + bound(f"tell_{group}", np.repeat([1, 2, 2, 4], size) * log)
-        sums += [evidence, bound(f"mix_{group + 1}", np.full(HIDDEN, 1024))]
-        sums += [bound(f"scale_{group + 1}", np.full(HIDDEN, 1024))]
-        evidence = evidence[HIDDEN:]
-        if group < PREDICTING:
-            predictions = predictions[size:] + bound(f"predict_{group}", np.full(9 * size, LARGEST))
-            sums.append(predictions)
-            assert predictions.max() + LARGEST < 2**15  # what an escape holds
-    assert max(array.max() for array in sums) < 2**31
+    sums = largest_sums(codec.weights)
+    assert max(sums.values()) < 2**24
+    # Predictions so small, and coefficients that are no larger, differ by what an escape holds.
+    unit = weight_unit("predict_1")
+    assert max(sums[f"predict_{group}"] for group in range(1, PREDICTED + 1)) * unit < 2**14
 
 
-def with_integers(weights):
-    """The layers in Python's integers, which have no limit; inputs are multiples of 2^-10."""
+def test_no_sum_is_larger_than_said(codec):
+    """With the inputs that agree with the signs of a weight each, in integers."""
+    limits, worst = layer_limits(), {}
+    for name, (most, _) in limits.items():
+        kernel = codec.weights[f"{name}/kernel"].astype(object)
+        largest = (most / input_unit(name)).astype(int).astype(object)
+        worst[name] = (largest[:, None] * np.sign(kernel) * kernel).sum(0)
+        if has_bias(name):
+            bias = np.abs(codec.weights[f"{name}/bias"].astype(object))
+            worst[name] = worst[name] + bias * int(1 / input_unit(name))
+    for group in range(1, len(GROUPS)):
+        worst[f"tell_{group}"] = worst[f"tell_{group}"] + worst.pop(f"same_{group}")
+    assert {name: max(sums) for name, sums in worst.items()} == largest_sums(codec.weights)
 
-    def layer(name):
-        kernel = weights[f"{name}/kernel"].astype(object)
-        bias = weights.get(f"{name}/bias", np.zeros(1, int)).astype(object)
+
+@pytest.mark.parametrize("index", [0, 1000, STEPS - 1])
+def test_inputs_of_layers_are_as_limited_as_the_largest_sums_take_for_granted(codec, pairs, index):
+    """And multiples of their units."""
+    seen = set()
+
+    def watched(name, layer):
+        limits, _ = layer_limits()[name]
 
         def apply(x):
-            assert np.array_equal(x * 2**10, np.rint(x * 2**10))
-            whole = (x * 2**10).astype(np.int64).astype(object)
-            return ((whole @ kernel + bias * 2**10) / 2**22).astype(np.float64)
+            seen.add(name)
+            assert x.dtype == np.float32 and layer(x).dtype == np.float32
+            assert (np.abs(x) <= limits).all(), name
+            assert np.array_equal(x / input_unit(name), np.rint(x / input_unit(name))), name
+            return layer(x)
 
         return apply
 
-    return {name: layer(name) for name in layer_sizes()}
+    network = exact_layers(codec.weights)
+    network = {name: watched(name, layer) for name, layer in network.items()}
+    for pictures in (pairs[0][:2], NOISE):
+        stages(network, *quantised(codec, pictures, index))
+    assert seen == set(layer_limits())
+
+
+@pytest.mark.parametrize(
+    "name, most",
+    [
+        ("mix_3/bias", EXACT // 16),
+        ("scale_13/kernel", EXACT // 255),
+        ("means_scale_2/bias", EXACT // 16),
+        ("means_mix_0/bias", EXACT // 8),
+        ("tell_2/bias", EXACT // 8),
+        ("same_2/kernel", EXACT // 192),
+        ("predict_6/kernel", EXACT // LARGEST),
+    ],
+)
+def test_weights_too_large_to_be_exact_are_refused(name, most):
+    """However little too large."""
+    weights = no_weights()
+    weights[name].flat[0] = -most
+    exact_layers(weights)
+    weights[name].flat[0] -= 1
+    with pytest.raises(ValueError, match="too many for float32"):
+        exact_layers(weights)
+
+
+def with_integers(weights):
+    """The layers in Python's integers, which have no limit."""
+
+    def layer(name):
+        kernel = weights[f"{name}/kernel"].astype(object)
+        bias = weights[f"{name}/bias"].astype(object) if has_bias(name) else 0
+        of_input, unit = int(1 / input_unit(name)), int(1 / weight_unit(name))
+
+        def apply(x):
+            whole = np.rint(x * of_input).astype(int).astype(object)
+            exact = (whole @ kernel + bias * of_input) / (of_input * unit)
+            return exact.astype(float)
+
+        return apply
+
+    return {name: layer(name) for name in layer_limits()}
 
 
 def in_another_order(weights):
-    """Sums from the last to the first, one by one."""
+    """Sums from the last to the first, one by one, in float32."""
 
     def layer(name):
-        kernel = weights[f"{name}/kernel"] * 2.0**-12
-        bias = weights.get(f"{name}/bias", np.zeros(1)) * 2.0**-12
+        unit = np.float32(weight_unit(name))
+        kernel = weights[f"{name}/kernel"].astype(np.float32) * unit
+        bias = np.float32(weights[f"{name}/bias"]) * unit if has_bias(name) else 0 * kernel[0]
 
         def apply(x):
             total = bias
             for i in reversed(range(len(kernel))):
                 total = total + x[..., i : i + 1] * kernel[i]
+            assert total.dtype == np.float32
             return total
 
         return apply
 
-    return {name: layer(name) for name in layer_sizes()}
+    return {name: layer(name) for name in layer_limits()}
 
 
 @pytest.mark.parametrize("index", [0, 800, STEPS - 1])
@@ -111,10 +189,10 @@ def test_the_order_of_summation_changes_nothing(codec, pairs, index):
         wanted = stages(exact_layers(codec.weights), coefficients, step)
         for layers in (with_integers, in_another_order):
             found = stages(layers(codec.weights), coefficients, step)
-            for (_, prediction, scale, _), (_, *same, _) in zip(wanted, found, strict=True):
-                assert np.array_equal(prediction, same[0]) and np.array_equal(scale, same[1])
-                assert np.array_equal(prediction, np.rint(prediction))
-                assert scale.min() >= SCALES[0] and scale.max() <= SCALES[1]
+            assert all(unchanged(wanted, found))
+        for _, prediction, scale, _ in wanted:
+            assert np.array_equal(prediction, np.rint(prediction))
+            assert scale.min() >= SCALES[0] and scale.max() <= SCALES[1]
 
 
 def test_a_picture_beside_another_one_is_coded_the_same(codec, pairs):
@@ -125,58 +203,85 @@ def test_a_picture_beside_another_one_is_coded_the_same(codec, pairs):
         assert all(np.array_equal(a[3:4], b) for a, b in zip(all_of_them, one, strict=True))
 
 
-def test_each_block_is_coded_once(codec):
-    coefficients, step = np.zeros((1, 5, 3, 192)), np.zeros((1, 5, 3, 1))
-    calls = stages(exact_layers(codec.weights), coefficients, step)
-    assert [group for group, *_ in calls] == [0, 0, *range(len(GROUPS))]
-    assert (sum(blocks.astype(int) for *_, blocks in calls[:3]) == 1).all()
-    assert all(blocks is EVERYWHERE for *_, blocks in calls[3:])
+@pytest.mark.parametrize("rows, columns", [(5, 3), (1, 1), (1, 4), (2, 1)])
+def test_each_block_is_coded_once_in_each_group(codec, rows, columns):
+    coefficients = np.zeros((1, rows, columns, 192), np.float32)
+    calls = stages(exact_layers(codec.weights), coefficients, coefficients[..., :1])
+    assert [group for group, *_ in calls] == PASSES
+    for group, of_group in itertools.groupby(calls, lambda call: call[0]):
+        coded = 0
+        for _, prediction, scale, blocks in of_group:
+            assert prediction.shape == (1, rows, columns, GROUPS[group])
+            assert scale.shape == (1, blocks.sum(), GROUPS[group])
+            coded = coded + blocks.astype(int)
+        assert coded.shape == (rows, columns) and (coded == 1).all()
 
 
-def test_no_group_depends_on_later_ones(codec, pairs):
-    """Else a decoder could not follow."""
+def test_no_two_blocks_of_a_half_touch():
+    for half in chessboard(5, 8):
+        assert not (half[1:] & half[:-1]).any() and not (half[:, 1:] & half[:, :-1]).any()
+        assert half.sum() == 20
+
+
+@pytest.mark.parametrize("changed", [1, 5, 6, 7, 13])
+def test_no_group_depends_on_later_ones(codec, pairs, changed):
+    """Else a decoder could not follow. The second half of its blocks depends on the first."""
     coefficients, step = quantised(codec, pairs[0][:1], 700)
-    before = stages(exact_layers(codec.weights), coefficients, step)
-    for changed in (1, 5, 13):
+    network = exact_layers(codec.weights)
+    before = stages(network, coefficients, step)
+    first = PASSES.index(changed)
+    for halves, known in (((0, 1), 1), ((0,), 1), ((1,), 2)):
         others = coefficients.copy()
-        others[..., STARTS[changed] :] += 7
-        after = stages(exact_layers(codec.weights), others, step)
-        same = [
-            np.array_equal(a[1], b[1]) and np.array_equal(a[2], b[2])
-            for a, b in zip(before, after, strict=True)
-        ]
-        assert same[: changed + 3] == [True] * (changed + 3)
-        assert not any(same[changed + 3 :])
+        for half in halves:
+            blocks = chessboard(*step.shape[1:3])[half]
+            others[0, blocks, STARTS[changed] : STARTS[changed + 1]] += 7
+        after = stages(network, others, step)
+        same = unchanged(before, after)
+        assert same == [i < first + known for i in range(len(PASSES))]
+        assert np.array_equal(before[first + 1][1], after[first + 1][1])  # the prediction
+
+
+def test_means_depend_on_earlier_passes_alone(codec, pairs):
+    coefficients, step = quantised(codec, pairs[0][:1], 700)
+    network = exact_layers(codec.weights)
+    before = stages(network, coefficients, step)
+    for i in range(3):
+        others = coefficients + 7 * before[i][3][..., None] * (np.arange(192) < 3)
+        same = unchanged(before, stages(network, others.astype(np.float32), step))
+        assert same == [j <= i for j in range(len(PASSES))]
 
 
 def test_logarithms():
     values = np.arange(4096)
-    assert np.array_equal(LOGARITHMS, np.floor(16 * np.log2(values + 1) + 1e-9) / 16)
-    some = np.array([0.0, -1, 3, -4095, 4095])
-    assert ExactMath.log_magnitude(some).tolist() == [0, 1, 2, 12, 12]
-    assert ExactMath.log_magnitude(np.array([-1e9]))[0] == 12
+    assert np.array_equal(LOGARITHMS, np.floor(8 * np.log2(values + 1) + 1e-9) / 8)
+    some = np.float32([0.0, -1, 3, -4095, 4095, -1e9])
+    found = ExactMath.log_magnitude(some)
+    assert found.tolist() == [0, 1, 2, 12, 12, 12] and found.dtype == np.float32
 
 
 def test_activations_are_multiples_of_a_power_of_two():
-    found = ExactMath.activation(np.array([-1, 0.3, 5000]))
-    assert found.tolist() == [0, 307 / 1024, 1024]
+    found = ExactMath.activation(np.float32([-1, 0.3, 5000]))
+    assert found.tolist() == [0, 5 / 16, BRIGHTEST] and found.dtype == np.float32
 
 
-def test_predictions_are_subtracted_and_added(codec, photos):
-    coefficients, _ = quantised(codec, photos[:3, :17, :40], 600)
-    steps, network = log_steps([600, 600, 600]), exact_layers(codec.weights)
-    groups = subtract_predictions(network, coefficients, steps)
-    assert [residuals.dtype for residuals, _ in groups] == [np.int32] * (len(GROUPS) + 2)
-    assert sum(residuals.size for residuals, _ in groups) == coefficients.size
-    sizes = [np.abs(residuals).sum() for residuals, _ in groups]
-    assert sizes[0] == np.abs(coefficients[:, ::2, ::2, :3]).sum()  # nothing is known before
-    assert sum(sizes[1:3]) < np.abs(coefficients[..., :3]).sum() / 2
-    remaining = iter(groups)
+def test_blocks_are_picked_and_put_back():
+    values = np.arange(2 * 3 * 4 * 5, dtype=np.float32).reshape(2, 3, 4, 5)
+    blocks = np.random.default_rng(0).random((3, 4)) < 0.5
+    picked = ExactMath.at(values, blocks)
+    assert np.array_equal(picked, values[:, blocks])
+    whole = ExactMath.spread(picked, blocks)
+    assert np.array_equal(whole, values * blocks[..., None]) and whole.dtype == np.float32
 
-    def read(scales):
-        residuals, known = next(remaining)
-        assert np.array_equal(scales, known)
-        return residuals
 
-    assert np.array_equal(add_predictions(network, steps, 3, 5, read), coefficients)
-    assert next(remaining, None) is None
+def test_what_is_known_is_predicted(codec, photos):
+    """The first means from nothing; others, and low frequencies, from their neighbours."""
+    coefficients, step = quantised(codec, photos, 600)
+    calls = stages(exact_layers(codec.weights), coefficients, step)
+    left = []
+    for group, prediction, _, blocks in calls:
+        wanted = coefficients[..., STARTS[group] : STARTS[group + 1]][:, blocks]
+        residuals = wanted - prediction[:, blocks]
+        left.append(np.abs(residuals).sum() / np.abs(wanted).sum())
+    assert left[0] == 1 and max(left[1:3]) < 0.6
+    assert left[3] < 1 and left[4] < 1
+    assert left[3 + 2 * PREDICTED :] == [1.0] * (len(calls) - 3 - 2 * PREDICTED)

@@ -7,6 +7,7 @@ from steglib.codec.entropy import (
     ESCAPE,
     LIMIT,
     NARROW,
+    THRIFT,
     ResidualReader,
     ResidualWriter,
     SymbolTables,
@@ -57,6 +58,46 @@ def test_bits_are_those_of_each_picture(tables, residuals_of_all_classes):
     together = tables.bits(residuals, classes)
     alone = [tables.bits(residuals[i : i + 1], classes[i : i + 1])[0] for i in range(2)]
     assert together.shape == (2,) and together.tolist() == pytest.approx(alone)
+
+
+@pytest.fixture(scope="module", params=["expected", "shipped"])
+def thrifty_tables(request, tables, codec):
+    return tables if request.param == "expected" else SymbolTables(codec.counts)
+
+
+def test_the_residual_that_costs_least_is_chosen(thrifty_tables):
+    """In squared steps and bits, whose sign is not yet known: the nearest, or one nearer to 0.
+
+    That is no question where low bits are coded as they are, nor for those far out.
+    """
+    random = np.random.default_rng(0)
+    classes = np.repeat(np.arange(129), 400).astype(np.uint8)
+    spread = 2.0 ** (classes / 8.0 - 5)
+    distances = np.float32(random.laplace(size=len(classes)) * spread)
+    distances[::5] = random.uniform(-70, 70, len(distances[::5]))
+
+    def cost(residuals):
+        both = np.int32([residuals, -residuals])
+        bits = [thrifty_tables.bits(one[:, None], classes[:, None]) for one in both]
+        return np.square(distances.astype(float) - residuals) + THRIFT * np.mean(bits, 0)
+
+    nearest = np.rint(distances)
+    one_less = nearest - np.sign(nearest)
+    found = thrifty_tables.choose(distances, classes)
+    assert found.dtype == np.float32
+    asked = (classes < NARROW) & (np.abs(nearest) < LIMIT)
+    assert np.array_equal(found[~asked], nearest[~asked])
+    assert ((found == nearest) | (found == one_less)).all()
+    assert (cost(found) <= np.minimum(cost(nearest), cost(one_less)) + 1e-4)[asked].all()
+    assert (found != nearest).sum() > 200
+    grid = 2, 3, -1
+    again = thrifty_tables.choose(distances[:600].reshape(grid), classes[:600].reshape(grid))
+    assert np.array_equal(again, found[:600].reshape(grid))
+
+
+def test_costs_are_the_same_on_every_machine(thrifty_tables):
+    """Logarithms that are rounded."""
+    assert np.array_equal(thrifty_tables.costs * 256, np.rint(thrifty_tables.costs * 256))
 
 
 def test_bytes_of_another_writer_are_an_error_of_their_own(tables):

@@ -1,30 +1,27 @@
 import json
-import shutil
 import warnings
 
 import numpy as np
 import pytest
 import tensorflow
+from PIL import Image
 
 from steglib import load_images, load_model
 from steglib.__main__ import main
 from steglib.codec.codec import Codec
-from steglib.codec.entropy import expected_counts
+from steglib.codec.contexts import largest_sums
+from steglib.codec.entropy import LIMIT, expected_counts
 from steglib.codec.learning import (
     CodecConfig,
     CodecRecipe,
     CodingBatches,
-    ContextConfig,
-    ContextRecipe,
-    RestorerConfig,
-    RestorerRecipe,
-    RestoringLoss,
-    count_symbols,
     learn_codec,
+    learn_tables,
 )
 from steglib.codec.networks import ContextNetwork
+from steglib.codec.transform import best_turns, to_coefficients, turned
 from steglib.evaluation import metrics
-from steglib.training.run import fit, load_history, prepare, train
+from steglib.training.run import fit, load_history, train
 
 PHOTOS = load_images("sample", "val").images[::3]
 
@@ -42,96 +39,109 @@ def eager():
 @pytest.fixture(scope="module")
 def learned(eager):
     images = load_images("sample", "train").images[:, :32, :32]
-    return learn_codec(images, context_updates=3, restorer_updates=2, batch_size=4)
+    return learn_codec(images, updates=3, batch_size=4)
+
+
+def rate(codec, index=400):
+    """Mean bits of a coefficient of the photographs."""
+    coefficients = codec._coefficients(PHOTOS, codec._turns(PHOTOS))
+    return codec._count_bits(coefficients, [index] * len(PHOTOS)).mean() / coefficients[0].size
 
 
 @pytest.mark.slow
-def test_training_lowers_the_rate(eager, learned):
-    """By the same logistic tables; those that `count_symbols` makes lower it further."""
+def test_training_lowers_the_rate(eager):
+    """By the same logistic tables; those that `learn_tables` makes lower it further."""
     images = load_images("sample", "train").images[:, :32, :32]
-    config = ContextConfig(epochs=1, updates=15, batch_size=8, learning_rate=1e-3)
-    recipe = ContextRecipe(config, images)
-    begun = recipe.coded(fit(recipe))
-    counts = count_symbols(images, begun)
-    assert counts.shape == expected_counts().shape and counts.min() >= 1
-    bits = [
-        codec.count_bits(PHOTOS, np.full(32, 400)).mean()
-        for codec in (
-            recipe.coded(ContextNetwork()),
-            begun,
-            Codec(begun.basis, begun.weights, counts),
-        )
-    ]
+    config = CodecConfig(epochs=1, updates=15, batch_size=8, learning_rate=1e-3)
+    recipe = CodecRecipe(config, images)
+    begun = recipe.begun(fit(recipe))
+    counted = learn_tables(begun, [recipe.counted])
+    assert counted.weights is begun.weights and counted.order is begun.order
+    bits = [rate(codec) for codec in (recipe.begun(ContextNetwork()), begun, counted)]
     assert bits[1] < 0.9 * bits[0] and bits[2] < 0.98 * bits[1]
 
 
-@pytest.mark.slow
-def test_the_restorer_can_learn_what_rounding_took():
-    """Of eight pictures, by heart: in general, it takes minutes."""
-    images = load_images("sample", "train").images[:8, :32, :32]
-    recipe = RestorerRecipe(RestorerConfig(mixed_precision=False), images)
-    inputs, wanted = recipe.prepare(images, np.full((8, 1), 4.5, np.float32))
-    model = prepare(recipe, updates=40)
-    losses = model.fit(inputs, wanted, epochs=40, verbose=0).history["loss"]
-    assert losses[-1] < losses[0] - 1  # decibel
+def test_tables_are_counted_with_steps_of_a_seed(codec):
+    found = [learn_tables(codec, [[PHOTOS[:8]]], seed) for seed in (1, 1, 2)]
+    assert found[0].counts.shape == expected_counts().shape and found[0].counts.dtype == np.int32
+    assert np.array_equal(found[0].counts, found[1].counts)
+    assert not np.array_equal(found[0].counts, found[2].counts)
+    assert found[0].weights is codec.weights and found[0].order is codec.order
 
 
-def test_the_restoring_loss_is_the_error_in_decibels():
-    wanted = np.zeros((2, 4, 4, 3), np.uint8)
-    got = np.float32([0, 3])[:, None, None, None] + np.zeros(wanted.shape, np.float32)
-    errors = 10 * np.log10([1 / 12, 9 + 1 / 12])
-    assert np.allclose(RestoringLoss().call(wanted, got), errors, atol=1e-4)
-    assert float(RestoringLoss()(wanted, got)) == pytest.approx(errors.mean(), abs=1e-4)
+def test_tables_count_each_source_the_same(codec, monkeypatch):
+    """What was never seen keeps the chance of a logistic distribution, and none is impossible."""
+
+    def residuals(codec, pictures, indices):
+        yield np.int32([[pictures.max()]]), np.uint8([[7]])
+
+    monkeypatch.setattr(Codec, "residuals", residuals)
+    black, grey = (np.full((1, 8, 8, 3), level, np.uint8) for level in (0, 5))
+    counts = learn_tables(codec, [[black] * 30, [grey, black]]).counts
+    chances, expected = (x / x.sum(1, keepdims=True) for x in (counts, expected_counts()))
+    assert counts.min() == 1
+    assert chances[7, [LIMIT, LIMIT + 5]] == pytest.approx([0.75, 0.25], abs=0.01)
+    others = np.arange(len(expected)) != 7
+    assert np.allclose(chances[others], expected[others], atol=3e-3)
+
+
+def test_what_a_recipe_knows_of_its_images():
+    """Colours and an order in which the means come first, and the rest falls."""
+    recipe = CodecRecipe(CodecConfig(), PHOTOS)
+    order = recipe.order
+    assert sorted(order) == list(range(192)) and set(order[:3]) == {0, 64, 128}
+    colours = turned(recipe.colours, best_turns(PHOTOS, recipe.colours))
+    power = np.square(to_coefficients(PHOTOS, colours)[..., order]).mean((0, 1, 2))
+    assert (np.diff(power[3:]) <= 0).all()
+    (inputs, steps), target = recipe.prepare(PHOTOS[:2], np.float32([[2], [3]]))
+    assert inputs.shape == (2, 8, 8, 192) and inputs.dtype == np.float32 and len(target) == 2
+    codec = load_model("residue").codec
+    own = Codec(recipe.colours, order, codec.weights, codec.counts)
+    coefficients = own._coefficients(PHOTOS[:2], own._turns(PHOTOS[:2]))
+    assert np.allclose(inputs * 2 ** steps[:, None, None], coefficients, atol=1e-3)
 
 
 OPTIONS = ["--images=28", "--held-out=8", "--batch-size=4", "--updates=2", "--seed=3"]
-OPTIONS += ["--context-epochs=2", "--restorer-epochs=1"]
+OPTIONS += ["--epochs=2"]
 
 
 @pytest.mark.slow
-def test_a_codec_is_trained_by_command_and_hides(eager, home):
-    assert main(["train", "residue", "--name", "mine", *OPTIONS]) == 0
+def test_a_codec_is_trained_by_command_and_hides(eager, home, tmp_path):
+    for i, photo in enumerate(PHOTOS[:2]):
+        large = Image.fromarray(photo).resize((150, 140))
+        (tmp_path / "photographs").mkdir(exist_ok=True)
+        large.save(tmp_path / "photographs" / f"{i}.png")
+    options = [*OPTIONS, f"--photographs={tmp_path / 'photographs'}"]
+    assert main(["train", "residue", "--name", "mine", *options]) == 0
     run = home / "runs" / "mine"
     scores = json.loads((run / "metrics.json").read_text())
     codec = Codec.load(run / "model.npz")
-    assert scores["parameters"] == codec.count_parameters() == 756_259
-    assert scores["contexts"]["loss"] == round(load_history(run / "contexts")["val_loss"].min(), 4)
-    assert len(load_history(run / "restorer")) == 1
-    assert len(list((run / "restorer" / "samples").glob("*.png"))) == 1
+    assert scores["parameters"] == codec.count_parameters()
+    assert scores["loss"] == round(load_history(run)["val_loss"].min(), 4)
+    assert not list(run.glob("*.keras"))
+    assert not np.array_equal(codec.counts, expected_counts())
     hider = load_model(run / "model.npz")
     assert hider.name.startswith("mine")
     revealed = hider.reveal(hider.hide(PHOTOS[:2], PHOTOS[2:4]))
     assert metrics.psnr(PHOTOS[2:4], revealed).min() > 20
 
-    # The tables are those of the training, and counted with its weights.
-    assert not np.array_equal(codec.counts, expected_counts())
-    alone = Codec.load(run / "contexts" / "model.npz")
-    assert alone.restorer is None and np.array_equal(alone.counts, expected_counts())
-    assert all(np.array_equal(codec.weights[name], alone.weights[name]) for name in alone.weights)
-
-    # What was lost after the contexts is made again, as it was.
-    for lost in (run / "metrics.json", run / "model.npz", run / "model.keras"):
+    # What was lost after the training is made again, as it was.
+    for lost in (run / "metrics.json", run / "model.npz"):
         lost.unlink()
-    shutil.rmtree(run / "restorer")
     assert main(["train", "residue", "--name", "mine", "--resume"]) == 0
     again = Codec.load(run / "model.npz")
     assert np.array_equal(again.counts, codec.counts)
-    for both in zip(again.restorer.get_weights(), codec.restorer.get_weights(), strict=True):
-        assert np.allclose(*both, rtol=1e-3, atol=1e-5)
+    assert all(np.array_equal(again.weights[name], codec.weights[name]) for name in codec.weights)
 
 
-@pytest.mark.slow
-def test_a_codec_may_do_without_a_restorer(eager, home):
-    config = CodecConfig(
-        images=24, held_out=8, batch_size=4, updates=1, context_epochs=1, restorer_epochs=0
-    )
-    run = train(CodecRecipe(config), "plain", verbose=0)
-    assert not (run / "restorer").exists() and not (run / "model.keras").exists()
-    assert Codec.load(run / "model.npz").restorer is None
-
-
-def test_a_failed_start_leaves_the_name_free(home):
-    for wrong in ({"data": "/nowhere"}, {"held_out": 1000}):
+def test_a_failed_start_leaves_the_name_free(home, tmp_path):
+    (tmp_path / "none.txt").touch()
+    for wrong in (
+        {"data": "/nowhere"},
+        {"held_out": 1000},
+        {"photographs": "/nowhere"},
+        {"photographs": str(tmp_path)},  # one that is no photograph
+    ):
         with pytest.raises((FileNotFoundError, ValueError)):
             train(CodecRecipe(CodecConfig(**wrong)), "typo", verbose=0)
     assert not (home / "runs" / "typo").exists()
@@ -141,24 +151,26 @@ def test_a_failed_start_leaves_the_name_free(home):
 def test_a_learned_codec_saves_and_loads(learned, tmp_path):
     learned.save(tmp_path / "mine.npz")
     other = Codec.load(tmp_path / "mine.npz")
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.npz"]
+    assert other.count_parameters() == learned.count_parameters()
+    assert max(largest_sums(other.weights).values()) < 2**24
     codes = learned.encode(PHOTOS[:4], 5000)
     assert other.encode(PHOTOS[:4], 5000) == codes
-    weights = zip(learned.restorer.get_weights(), other.restorer.get_weights(), strict=True)
-    assert all(np.array_equal(*both) for both in weights)
     revealed = learned.decode(codes, 64, 64)
     assert np.array_equal(other.decode(codes, 64, 64), revealed)
     assert metrics.psnr(PHOTOS[:4], revealed).min() > 20
-    Codec(other.basis, other.weights, other.counts).save(tmp_path / "plain.npz")
-    plain = Codec.load(tmp_path / "plain.npz")
-    assert plain.restorer is None and plain.encode(PHOTOS[:4], 5000) == codes
+
+
+def as_batches(seed=0, first_epoch=0, chosen=slice(None), photographs=()):
+    """Eight batches of four photographs, as images and steps."""
+    chosen = np.arange(len(PHOTOS))[chosen]
+    given = PHOTOS, lambda *batch: batch, 4, chosen, 4, 2, first_epoch, seed, photographs
+    return CodingBatches(*given)
 
 
 def test_batches_depend_on_seed_and_number():
-    def batches(seed, first_epoch=0, chosen=slice(None)):
-        chosen = np.arange(len(PHOTOS))[chosen]
-        return CodingBatches(PHOTOS, lambda *batch: batch, 4, chosen, 4, 2, first_epoch, seed)
-
-    first, same, other, later = batches(0), batches(0), batches(1), batches(0, first_epoch=1)
+    first, same, other = as_batches(), as_batches(), as_batches(seed=1)
+    later = as_batches(first_epoch=1)
     assert len(first) == 8 and len(later) == 6
     for i in range(8):
         images, steps = first[i]
@@ -170,10 +182,33 @@ def test_batches_depend_on_seed_and_number():
         assert not np.array_equal(images, other[i][0])
     known = {image[:, ::side].tobytes() for image in PHOTOS for side in (1, -1)}
     assert [all(i.tobytes() in known for i in first[n][0]) for n in range(8)] == 2 * [
-        *[True] * 3, False
+        True, True, False, True
     ]  # fmt: skip
     few = {image[:, ::side].tobytes() for image in PHOTOS[:5] for side in (1, -1)}
-    assert all(i.tobytes() in few for i in batches(0, chosen=slice(5))[0][0])
+    assert all(i.tobytes() in few for i in as_batches(chosen=slice(5))[0][0])
+
+
+def test_every_second_batch_shows_pieces_of_photographs():
+    """As many pixels as the others, and none from beyond a photograph."""
+    random = np.random.default_rng(0)
+    sizes = (128, 300, 3), (150, 128, 3)
+    photographs = [random.integers(0, 256, size, np.uint8) for size in sizes]
+    batches = as_batches(photographs=photographs)
+    for i in range(8):
+        images, steps = batches[i]
+        assert images.shape == ((1, 128, 128, 3) if i % 2 else (4, 64, 64, 3))
+        assert steps.shape == (len(images), 1) and images.dtype == np.uint8
+        for piece in images if i % 2 else ():
+            windows = (
+                photograph[top : top + 128, left : left + 128, :][:, ::side]
+                for photograph in photographs
+                for top in range(photograph.shape[0] - 127)
+                for left in range(photograph.shape[1] - 127)
+                for side in (1, -1)
+            )
+            assert any(np.array_equal(piece, window) for window in windows)
+    many = CodingBatches(PHOTOS, lambda *batch: batch, 32, np.arange(9), 1, 2, 0, 0, photographs)
+    assert len(many[1][0]) == 8 and len({piece.tobytes() for piece in many[1][0]}) > 4
 
 
 @pytest.mark.slow
@@ -188,7 +223,7 @@ photos = np.load(sys.argv[1])["photos"]
 shipped = load_model("residue").codec
 codes = shipped.encode(photos, 1500)
 images = load_images("sample", "train").images[:60, :16, :16]
-learned = learn_codec(images, context_updates=3, restorer_updates=1, batch_size=4)
+learned = learn_codec(images, updates=3, batch_size=4)
 own = learned.encode(photos, 5000)
 learned.save(sys.argv[2])
 np.savez(sys.argv[3], codes=codes, revealed=shipped.decode(codes, 64, 64), own=own,
@@ -205,5 +240,6 @@ np.savez(sys.argv[3], codes=codes, revealed=shipped.decode(codes, 64, 64), own=o
     assert np.abs(other["revealed"].astype(int) - codec.decode(codes, 64, 64)).max() <= 1
     learned = Codec.load(tmp_path / "jax.npz")
     own = other["own"].tolist()
+    assert learned.encode(PHOTOS[:6], 5000) == own
     assert np.abs(other["own_revealed"].astype(int) - learned.decode(own, 64, 64)).max() <= 1
     assert metrics.psnr(PHOTOS[:6], other["own_revealed"]).min() > 20

@@ -117,7 +117,8 @@ def test_what_reveals_nothing(hider, pairs, stegos):
     other = channel.write(cover, code, Kind.JPEG)
     strange = channel.write(cover, b"\xff" * 40, Kind.LEARNED)
     short = channel.write(cover, code[:-1], Kind.LEARNED)
-    invalid = channel.write(cover, code[:2] + b"\xff" * 8, Kind.LEARNED, (640, 640))
+    invalid = channel.write(cover, code[:3] + b"\xff" * 8, Kind.LEARNED, (500, 500))
+    tiles = channel.write(cover, code, Kind.LEARNED, (640, 640))
     for image, message in (
         (cover, "hides nothing"),
         (np.asarray(Image.open(file)), "hides nothing"),
@@ -128,6 +129,7 @@ def test_what_reveals_nothing(hider, pairs, stegos):
         (strange, "No such codec"),
         (short, "No such codec"),
         (invalid, "No such codec"),
+        (tiles, "No such codec"),
     ):
         with pytest.raises(PayloadError, match=message):
             hider.reveal(image)
@@ -246,8 +248,8 @@ def test_vectors_of_today(hider, name):
     wanted = json.loads((VECTORS / f"{name}.json").read_text())
     assert digests(hider.codec, stego, key) == wanted
     found = ResidueChannel(key=key).read(stego)
-    wanted_layout = Layout(5, key is not None, level)
-    assert found == Payload(found.data, Kind.LEARNED, (41, 57), wanted_layout)
+    size = (41, 520) if name.startswith("tiles") else (41, 57)
+    assert found == Payload(found.data, Kind.LEARNED, size, Layout(5, key is not None, level))
     if level:
         stego[20:22, 5:25] ^= 1
         assert digests(hider.codec, stego, key) == wanted
@@ -255,9 +257,9 @@ def test_vectors_of_today(hider, name):
 
 
 def test_vector_on_another_backend(hider, run_python, tmp_path):
-    """A file of format 1 reveals on every machine, on every backend."""
-    stego = np.asarray(Image.open(VECTORS / "residue_v1.png"))
-    wanted = json.loads((VECTORS / "residue_v1.json").read_text())
+    """Beside which the codec does without: its threads may round as they like."""
+    stego = np.asarray(Image.open(VECTORS / "residue_v2.png"))
+    wanted = json.loads((VECTORS / "residue_v2.json").read_text())
     assert stego.shape == (48, 40, 3)
     assert digests(hider.codec, stego) == wanted
     script = """
@@ -267,7 +269,7 @@ sys.path.append(sys.argv[1])
 from make_vectors import digests
 from steglib import load_model
 assert keras.backend.backend() == "jax"
-hider, stego = load_model("residue"), np.asarray(Image.open(sys.argv[1] + "/residue_v1.png"))
+hider, stego = load_model("residue"), np.asarray(Image.open(sys.argv[1] + "/residue_v2.png"))
 np.save(sys.argv[2], hider.reveal(stego))
 print(json.dumps(digests(hider.codec, stego)))
 """

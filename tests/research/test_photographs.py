@@ -75,8 +75,7 @@ def test_full_size(small, monkeypatch):
     monkeypatch.setattr(
         zoo, "MODELS", {k: v for k, v in zoo.MODELS.items() if k in names | {"lsb"}}
     )
-    small.pop("a"), small.pop("b")
-    table = photographs.full_size((2, 5))
+    table = photographs.full_size({"c": small["c"]}, (2, 5))
     hiders = [load_model(name, base=base) for base in (2, 5) for name in ("residue", "jpeg")]
     assert list(table.index) == [hider.name for hider in hiders]
     image, jpeg = small["c"], hiders[-1]

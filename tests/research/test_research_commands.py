@@ -2,11 +2,13 @@ import re
 from dataclasses import fields
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pandas as pd
 import pytest
 
 from steglib.__main__ import main
 from steglib.codec.learning import CodecRecipe
+from steglib.images.photos import write_photo
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.research import photographs, race, survival
 from steglib.training.run import load_config
@@ -50,7 +52,7 @@ def test_evaluate_after_damage(home, capsys):
             "score_photographs",
             ["residue, base 5", "classic", "plain", "robust"],
         ),
-        ("--codecs", photographs, "full_size", [2, 3, 5]),
+        ("--codecs", photographs, "full_size", [*photographs.photographs(), 2, 3, 5]),
         ("--damage", survival, "survived_damage", []),
     ],
 )
@@ -63,6 +65,16 @@ def test_benchmark_prints_another_table(monkeypatch, capsys, option, module, fun
     monkeypatch.setattr(module, function, measure)
     assert main(["benchmark", option]) == 0
     assert given == asked and capsys.readouterr().out.split() == ["measured", "0", "1.23"]
+
+
+def test_benchmark_compares_codecs_on_photographs_of_a_folder(monkeypatch, tmp_path, pairs):
+    def measure(pictures, bases):
+        assert list(pictures) == ["mine"] and np.array_equal(pictures["mine"], pairs[0][0])
+        return pd.DataFrame({"measured": [*bases]})
+
+    write_photo(pairs[0][0], tmp_path / "mine.png")
+    monkeypatch.setattr(photographs, "full_size", measure)
+    assert main(["benchmark", "--codecs", "--data", str(tmp_path)]) == 0
 
 
 def test_benchmark_learn_writes_a_table_and_a_plot(monkeypatch, tmp_path, capsys):

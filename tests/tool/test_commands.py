@@ -51,9 +51,10 @@ def imported(importtime):
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in importtime.splitlines()}
 
 
-def test_hide_and_inspect_do_without_keras(tmp_path, files, run_python):
-    stego = tmp_path / "stego.png"
-    for command in (["hide", *files, "-o", stego], ["inspect", stego]):
+def test_hide_inspect_and_reveal_do_without_keras(tmp_path, files, run_python):
+    stego, revealed = tmp_path / "stego.png", tmp_path / "revealed.png"
+    hide, reveal = ["hide", *files, "-o", stego], ["reveal", stego, "-o", revealed]
+    for command in (hide, ["inspect", stego], reveal):
         done = run_python("-X", "importtime", "-m", "steglib", *command)
         assert done.returncode == 0 and "numpy" in imported(done.stderr)
         assert not {"keras", "tensorflow", "pandas"} & imported(done.stderr)

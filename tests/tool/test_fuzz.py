@@ -24,6 +24,7 @@ from steglib.channels import seal as sealing
 from steglib.channels.frame import HEADER, Kind
 from steglib.channels.residues import ResidueChannel
 from steglib.codec.rate import STEPS
+from steglib.codec.transform import TURNS, tiles
 
 FEW, MANY = (40, 14, 10), (1600, 300, 200)  # photos, stego images, forged ones
 LONGEST = 60  # seconds, on a slow machine
@@ -55,7 +56,7 @@ def main(folder, *numbers):
     Image.fromarray(draw(rng, 24, 32)).save(good)
     shutil.copy(good, secret)
     assert not run(["hide", good, secret, "-o", folder / "stego.png"])
-    assert not run(["reveal", folder / "stego.png", "-o", folder / "revealed.png"])  # TensorFlow
+    assert not run(["reveal", folder / "stego.png", "-o", folder / "revealed.png"])
     screen = os.dup(2)
     for number, (kind, suffix, data) in enumerate(damaged(rng, *numbers)):
         work.mkdir()
@@ -295,17 +296,20 @@ def forge(rng, i):
     size = sizes[rng.integers(len(sizes))]
     cover = draw(rng, 40, 48)
     words = 4 * int(rng.integers(0, 100))
-    if i % 4 == 0:  # sound, but for its step
+    if i % 4 == 0:  # sound, but for its step and its colours
         good = ResidueChannel().read(
             load_model("residue", base=base).hide(cover, draw(rng, 16, 16))
         )
-        data, size = good.data[2:], good.size
+        data, size = good.data[3:], good.size
         cover = draw(rng, 64, 64)
     else:
         data = [rng.bytes(words), bytes(words), b"\xff" * words][rng.integers(3)]
     channel = ResidueChannel(base, key, level)
-    room = channel.capacity(cover.shape) - 2
-    data = int(rng.integers(0, STEPS)).to_bytes(2, "big") + data[: max(0, room) // 4 * 4]
+    room, count = channel.capacity(cover.shape), len(tiles(*size))
+    head = int(rng.integers(0, STEPS)).to_bytes(2, "big") + bytes([rng.integers(0, TURNS)])
+    before = (3).to_bytes(4, "big") * (count - 1) + head * count  # only the last tile has words
+    before = before if len(before) <= room else head
+    data = before + data[: max(0, room - len(before)) // 4 * 4]
     if i % 10 == 1:
         data = data[: -int(rng.integers(1, 4))]
     stego = channel.write(

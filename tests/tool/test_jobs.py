@@ -146,15 +146,16 @@ def test_secrets_far_larger_than_their_room_are_scaled(tmp_path, pictures, files
 
 
 def test_secrets_that_need_more_bits_than_photographs_are_scaled_further(tmp_path, steglib):
-    """Black and white noise at the room's one bit a pixel has no code at all."""
+    """Black and white noise at the room's one bit a pixel is no JPEG file at all."""
     cover, secret, rng = tmp_path / "cover.png", tmp_path / "secret.png", np.random.default_rng(0)
     save = {cover: rng.integers(99, 150, (64, 64, 3)), secret: rng.integers(0, 2, (110, 110, 3))}
     for path, image in save.items():
         Image.fromarray((image * (255 if path == secret else 1)).astype(np.uint8)).save(path)
     stego, back = tmp_path / "stego.png", tmp_path / "back.png"
-    code, said, _ = steglib("hide", cover, secret, "-o", stego, "--base", 2)
+    hide = ["hide", cover, secret, "--model", "jpeg", "--base", 2]
+    code, said, _ = steglib(*hide, "-o", stego)
     assert code == 0 and "the secret was scaled to" in said
-    result = steglib("hide", cover, secret, "-o", back, "--base", 2, "--size", "keep")
+    result = steglib(*hide, "-o", back, "--size", "keep")
     assert_refused(result, 2, "does not fit")
     assert steglib("reveal", stego, "-o", back)[0] == 0
     assert pixels(back).shape == (*hidden(stego).size, 3)

@@ -99,7 +99,7 @@ def test_two_devices_learn_as_one(run_python, backend, command, tolerance):
 @BACKENDS
 def test_two_devices_learn_as_one_with_every_recipe(run_python, backend):
     """Rounding in shaped rounding and in the codec makes more of tiny differences."""
-    recipes = "classic", "robust", "contexts", "restorer"
+    recipes = "classic", "robust", "residue"
     table = losses_on_one_and_two(run_python, "losses", backend, *recipes)
     assert np.allclose(table[:3, :, 0], table[:3, :, 1], atol=0.01)
     assert np.allclose(table[..., 0], table[..., 1], atol=0.1)

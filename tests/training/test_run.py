@@ -57,21 +57,6 @@ class SumRecipe(Recipe):
         return ["mean_absolute_error"]
 
 
-class PairOfSums(Recipe):
-    """Two of them, one after the other."""
-
-    name = "two sums"
-
-    @property
-    def parts(self):
-        return {"first": SumRecipe(self.config), "second": SumRecipe(replace(self.config, seed=1))}
-
-    def assemble(self, run):
-        files = [run / part / "model.keras" for part in self.parts]
-        (run / "model.txt").write_text("\n".join(map(str, files)))
-        return sum(keras.saving.load_model(file).count_params() for file in files)
-
-
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """The run folder of a complete training, not to be changed."""
@@ -154,34 +139,6 @@ def test_float16_trains_with_a_scaled_loss(home, monkeypatch):
     assert np.isfinite(load_history(run)["val_loss"]).all()
     assert keras.saving.load_model(run / "model.keras").get_layer("add").compute_dtype == "float32"
     assert keras.config.dtype_policy().name == "float32"
-
-
-def test_parts_are_trained_in_folders_of_their_own(home):
-    run = train(PairOfSums(CONFIG), "both", verbose=0)
-    assert {file.name for file in run.iterdir()} == {
-        *("config.json", "first", "second", "metrics.json", "model.txt")
-    }
-    scores = json.loads((run / "metrics.json").read_text())
-    assert scores["parameters"] == 8
-    for part in ("first", "second"):
-        assert scores[part] == json.loads((run / part / "metrics.json").read_text())
-    with pytest.raises(FileExistsError):
-        train(PairOfSums(CONFIG), "both", verbose=0)
-
-
-@pytest.mark.slow
-def test_parts_that_are_complete_are_not_trained_again(home):
-    run = train(PairOfSums(CONFIG), "both", verbose=0)
-    whole = (run / "metrics.json").read_text()
-    kept = (run / "first" / "history.csv").stat()
-    for lost in (run / "metrics.json", run / "model.txt"):
-        lost.unlink()
-    shutil.rmtree(run / "second")
-    with pytest.raises(ValueError, match="another config"):
-        train(PairOfSums(replace(CONFIG, epochs=6)), "both", resume=True, verbose=0)
-    train(PairOfSums(CONFIG), "both", resume=True, verbose=0)
-    assert (run / "metrics.json").read_text() == whole and (run / "model.txt").exists()
-    assert (run / "first" / "history.csv").stat() == kept
 
 
 def test_fit_trains_as_train_does_without_a_folder(home, trained):

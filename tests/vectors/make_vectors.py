@@ -17,18 +17,23 @@ from steglib.channels.residues import ResidueChannel
 
 HERE = Path(__file__).parent
 VECTORS = {
-    "residue_v1": {},
-    "sealed_v1": {"key": b"correct horse"},
-    "protected_v1": {"level": 1},
-    "sealed_protected_v1": {"key": b"correct horse", "level": 2},
+    "residue_v2": {},
+    "tiles_v2": {},
+    "sealed_v2": {"key": b"correct horse"},
+    "protected_v2": {"level": 1},
+    "sealed_protected_v2": {"key": b"correct horse", "level": 2},
 }
 
 
-def digests(codec, stego, key=None) -> dict[str, str]:
-    """SHA-256 of the bytes in a stego image, and of the integers in these: no float in between."""
+def digests(codec, stego, key=None) -> dict:
+    """Of what is in a stego image: its size, and SHA-256 of its bytes and of the integers in these.
+
+    There is no float in between.
+    """
     found = ResidueChannel(key=key).read(stego)
     values = codec.quantised(found.data, *found.size).astype("<i2")
     return {
+        "size": list(found.size),
         "payload": hashlib.sha256(found.data).hexdigest(),
         "values": hashlib.sha256(values.tobytes()).hexdigest(),
     }
@@ -40,10 +45,12 @@ if __name__ == "__main__":
         path = HERE / f"{name}.png"
         if name in sys.argv[1:] or not path.exists():
             hider = load_model("residue", **options)
-            cover = images[5, 8:56, 12:52]
+            cover, secret = images[5, 8:56, 12:52], images[40, 9:50, 3:60]
             if hider.channel.layout.level:
                 cover = np.hstack(images[5:7])[:, :96]  # has more than 16 code words
-            stego = hider.hide(cover, images[40, 9:50, 3:60])
+            if name.startswith("tiles"):
+                cover, secret = np.hstack(images[5:8]), np.hstack(images[40:49])[9:50, :520]
+            stego = hider.hide(cover, secret)
             Image.fromarray(stego).save(path)
             text = json.dumps(digests(hider.codec, stego, hider.key), indent=2)
             path.with_suffix(".json").write_text(text + "\n")
