@@ -146,11 +146,6 @@ class ResidualReader:
         words = np.frombuffer(code, "<u4").astype(np.uint32)
         self._tables, self._coder = tables, stream.queue.RangeDecoder(words)
 
-    @property
-    def exhausted(self) -> bool:
-        """Whether no whole word is left; the last ones may still hold some 100 bits."""
-        return self._coder.maybe_exhausted()
-
     def read(self, classes) -> np.ndarray:
         """The next residuals, int32 [k], for scale classes uint8 [k].
 

@@ -13,8 +13,8 @@ from steglib.codec.contexts import (
     layer_limits,
     weight_unit,
 )
+from steglib.codec.entropy import THRIFT
 
-THRIFT = 0.1  # what a bit is worth, in squared steps, where training chooses residuals
 DEAREST = 8.0  # bits that the step away from 0 takes at most
 
 

@@ -32,6 +32,7 @@ def forecast_bits(coefficients) -> np.ndarray:
     counts = [np.bincount(row, minlength=len(SIZES)) for row in bins.reshape(len(bins), -1)]
     steps = log_steps(np.arange(STEPS))
     each = np.log2(1 + (GAIN * 2.0 ** (SIZES[:, None] - steps)) ** 2) / 2
+    each = np.rint(each * 2**20) / 2**20  # whole units add exactly, in a batch as alone
     return np.stack(counts) @ each / (coefficients[0].size)
 
 

@@ -104,7 +104,7 @@ def test_preambles_of_other_versions_and_impossible_ones():
         (2, 0x20, "Another version.* format 2"),
         (2, 0x11, "makes no sense"),  # protected, but not spread
         (2, 0x14, "Another version.* level 4"),
-        (3, 0x46, "Another version.* codec 6"),
+        (3, 0x47, "Another version.* codec 7"),
         (3, 0x00, "makes no sense"),  # base 1
         (4, 0xFF, f"cropped or damaged.* room for {ROOM}"),
         (9, 0x00, "makes no sense"),  # a height of 0

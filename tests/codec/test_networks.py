@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from steglib.codec import entropy, networks
+from steglib.codec import entropy
 from steglib.codec.contexts import (
     STARTS,
     ExactMath,
@@ -97,7 +97,6 @@ def test_keras_logarithms_are_almost_the_exact_ones():
 
 def test_training_chooses_as_the_codec_does():
     """A step nearer to 0 costs error and saves bits; without tables, bits are about known."""
-    assert networks.THRIFT == entropy.THRIFT
     random = np.random.default_rng(0)
     scales = random.uniform(-5, 11, 20_000).astype(np.float32)
     distances = (random.laplace(size=20_000) * np.minimum(2.0**scales, 50)).astype(np.float32)

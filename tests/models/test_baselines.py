@@ -99,7 +99,7 @@ def test_damaged_files_are_refused(pairs):
 
 
 def test_formats_are_checked():
-    with pytest.raises(ValueError, match="jpeg, webp, avif, jpeg2000, not 'gif'"):
+    with pytest.raises(ValueError, match="jpeg, webp, avif, jpeg2000, jxl, not 'gif'"):
         PictureFile("gif")
     assert picture_hider("jpeg2000", 3).name == "JPEG 2000, base 3"
     assert PictureFile("avif").kind == Kind.AVIF

@@ -29,6 +29,7 @@ def test_photographs_through_jpeg(monkeypatch):
     photo = skimage.data.astronaut()
     photos = {"hair": photo[:200, 100:300], "suit": photo[250:450, 200:400]}
     monkeypatch.setattr(JpegChannel, "promises", lambda self: ["jpeg:75", "resize:0.4"])
+    monkeypatch.setattr(JpegChannel, "probe", lambda self, cover: [])
     monkeypatch.setattr(JpegChannel, "broken", lambda self, stego, data: [])
     protected = functools.partial(load_model, level=3)  # the crops are small
     monkeypatch.setattr(survival, "load_model", protected)
