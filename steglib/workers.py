@@ -1,4 +1,7 @@
-"""Work on several files at a time, in processes that stop when this one is told to, or dies."""
+"""Work on several files at a time, in processes that stop when this one is told to, or dies.
+
+And how many threads may work on one picture.
+"""
 
 import contextlib
 import os
@@ -8,6 +11,7 @@ import threading
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context, parent_process
 
+THREADS = min(4, os.cpu_count() or 1)  # for parts of one picture, each some 100 MB
 STOPPED = threading.Event()  # in one of the processes: it was told to
 
 

@@ -6,7 +6,6 @@ moves it to where none of the promised qualities is likely to carry it over into
 weighs that risk against what the move costs the cover.
 """
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from steglib import workers
 from steglib.channels.polar import scattered
 from steglib.images.jpeg import BLOCK, from_cosines, luma, to_cosines
 
@@ -26,7 +26,6 @@ CLEAR = 1.6  # a coefficient may be so far from where it was to be; else the blo
 RELUCTANCE = 10.0  # bits: how much rather such a block is left as it is
 ROUNDS = 4  # of embedding anew what was clipped
 STRIP = 32  # rows of blocks that are rendered at once
-THREADS = min(4, os.cpu_count() or 1)
 
 
 @dataclass(frozen=True)
@@ -169,7 +168,7 @@ def render(image, places, wanted) -> np.ndarray:
         aim = strip - carried(image[part], places)
         stego[part] = _rendered(image[part], places, strip, aim, ROUNDS)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers.THREADS) as pool:
         list(pool.map(fill, range(0, rows, STRIP)))
     return stego
 

@@ -11,13 +11,13 @@ import copy
 import dataclasses
 import functools
 import itertools
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from steglib import workers
 from steglib.channels import digits, frame
 from steglib.channels.coefficients import (
     Design,
@@ -45,7 +45,6 @@ GUESSES = 3  # tables to try: of the two likeliest qualities, and of all togethe
 FIRST = 6  # of the promises, the worst, are tried before the others
 SAMPLED = 2  # words of each size by which a promise is tried
 PLENTY = 2**23  # bits that are read at once
-THREADS = min(4, os.cpu_count() or 1)
 FILES = {"png": "png", "jpeg": "jpeg:100:444"}  # what a stego file does to the image
 
 
@@ -197,7 +196,7 @@ class JpegChannel:
         wanted = self._said(plan, saved, data)
         if wanted is None:
             return [self.file]
-        at_once = max(THREADS, PLENTY // len(plan.order))
+        at_once = max(workers.THREADS, PLENTY // len(plan.order))
         cuts = [0, *range(min(FIRST, at_once), len(lines), at_once), len(lines)]
         for start, end in bar(list(itertools.pairwise(cuts)), "trying what is promised"):
             lost = self._lost(plan, saved, lines[start:end], wanted)
@@ -237,7 +236,7 @@ class JpegChannel:
 
     def _lost(self, plan, stego, lines, wanted):
         """Those of the lines of damage after which not all is read as it was."""
-        with ThreadPoolExecutor(THREADS) as pool:
+        with ThreadPoolExecutor(workers.THREADS) as pool:
             readers = pool.map(lambda line: Reader(self._design, damaged(stego, line)), lines)
             left = list(zip(lines, readers, strict=True))
         for guess in range(GUESSES):

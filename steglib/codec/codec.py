@@ -15,13 +15,13 @@ import contextlib
 import functools
 import itertools
 import math
-import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from steglib import workers
 from steglib.channels.frame import Kind, PayloadError
 from steglib.codec.contexts import STARTS, ExactMath, code_groups, exact_layers
 from steglib.codec.entropy import (
@@ -57,7 +57,6 @@ AT_ONCE = 4  # tiles of a large picture that get the same step
 BATCH = 2**16  # pixels of small pictures that are coded at once
 PLENTY = 1.0  # bits for each sample: with more, every picture fits
 AHEAD = 128  # bits that the range decoder may hold when it has read all words
-THREADS = min(4, os.cpu_count() or 1)  # each works on a tile in some 100 MB
 
 
 class Codec:
@@ -360,7 +359,7 @@ class Codec:
 @contextlib.contextmanager
 def _threads():
     """A pool of threads; NumPy's own would only wait for each other."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers.THREADS) as pool:
         yield pool
 
 

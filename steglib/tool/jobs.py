@@ -13,7 +13,6 @@ from steglib.channels import parity as correction
 from steglib.channels.frame import PayloadError
 from steglib.channels.jpeg import QUALITIES, JpegChannel
 from steglib.channels.residues import ResidueChannel, expected_psnr
-from steglib.codec import codec
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images import arrays, photos
@@ -217,7 +216,7 @@ def started(work, paths: list[Path], outputs: list[Path], settings: Settings):
 
 def _be_modest():
     """For one of several processes: one thread, no progress bars."""
-    codec.THREADS, progress.BARS = 1, False
+    workers.THREADS, progress.BARS = 1, False
 
 
 def _attempt(work, path, output, settings):

@@ -3,6 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
+from steglib import workers
 from steglib.channels.frame import PayloadError
 from steglib.codec import codec as codec_module
 from steglib.codec.codec import Codec
@@ -247,7 +248,7 @@ def test_threads_change_nothing(codec, photos, cut, monkeypatch):
     for pictures, size in ((photos[:7], 900), (cut(520, 1031), 60_000)):
         found = []
         for threads in (1, 2, 4):
-            monkeypatch.setattr(codec_module, "THREADS", threads)
+            monkeypatch.setattr(workers, "THREADS", threads)
             codes = codec.encode(pictures, size)
             found.append((codes, codec.decode(codes, *pictures.shape[1:3])))
         for codes, shown in found[1:]:
@@ -274,7 +275,7 @@ def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, size, monke
 def test_threads_change_nothing_in_a_large_picture(codec, mosaic, monkeypatch):
     codes = []
     for threads in (1, 2, 4):
-        monkeypatch.setattr(codec_module, "THREADS", threads)
+        monkeypatch.setattr(workers, "THREADS", threads)
         codes += codec.encode(mosaic, 200_000)
     assert codes[0] == codes[1] == codes[2]
 
