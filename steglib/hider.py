@@ -55,10 +55,6 @@ class Hider:
         """The secret in one image uint8 [h, w, 3], and remarks on it. Raises as `reveal`."""
         return self.reveal(stego), []
 
-    def remarks(self, cover, secret) -> list[str]:
-        """Lines to say about a secret, uint8 [h, w, 3], in this cover."""
-        return []
-
     def fit_secret(self, secret, cover) -> np.ndarray:
         """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
         return arrays.fit_to(secret, *np.shape(cover)[:2])

@@ -8,11 +8,20 @@ import os
 import signal
 import sys
 import threading
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import active_children, get_context, parent_process
+
+from threadpoolctl import threadpool_limits
 
 THREADS = min(4, os.cpu_count() or 1)  # for parts of one picture, each some 100 MB
 STOPPED = threading.Event()  # in one of the processes: it was told to
+
+
+@contextlib.contextmanager
+def threads():
+    """A pool of threads for one picture; NumPy's own would only wait for each other."""
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+        yield pool
 
 
 @contextlib.contextmanager

@@ -13,7 +13,8 @@ from pathlib import Path
 from steglib.hider import Hider
 
 WEIGHTS = Path(__file__).with_name("weights")
-SETTINGS = ("base", "bits", "quality")
+SETTINGS = ("rate", "base", "bits", "quality")
+ENOUGH = 50.0  # dB of a secret, for which a hider spends no more than it needs to
 TITLES = {"level": "protection", "images": "training images"}  # others are called what they are
 
 
@@ -25,8 +26,9 @@ class Entry:
         about: one line for help and the playground.
         load: makes the hider out of some of the `options`, and of `weights` where it has a file.
             What is slow to import, it imports when called.
-        options: which of "base", "bits", "quality", "key", "level", "file", "price" and "images" it
-            takes. One of the first three is its setting, if it comes first: `residue:3`.
+        options: which of "rate", "base", "bits", "quality", "key", "level", "file", "price" and
+            "images" it takes. One of the first four is its setting, if it comes first: `lsb:2`;
+            of rate and base, a point tells: `residue:3.0` and `residue:3`.
         weights: the trained file, `.keras` or `.npz`; beside it lies its card, `.json`.
         scored: the settings that `evaluate` scores by default. Without a setting, it is scored.
         photos: whether it is offered to a person who hides photos.
@@ -38,13 +40,13 @@ class Entry:
     load: Callable[..., Hider]
     options: tuple[str, ...] = ()
     weights: Path | None = None
-    scored: tuple[int, ...] = ()
+    scored: tuple[float, ...] = ()
     photos: bool = True
     recipe: str | None = None
 
     @property
     def setting(self) -> str | None:
-        """Its one number, "base", "bits" or "quality", if it has one."""
+        """Its one number, "rate", "bits" or "quality", if it has one."""
         first = self.options[0] if self.options else None
         return first if first in SETTINGS else None
 
@@ -65,7 +67,8 @@ def _residue(weights, **options):
 
     with _reading(weights):
         codec = Codec.load(weights)
-    return CodedHider(codec, ResidueChannel(**options), _label(weights))
+    enough = None if {"rate", "base"} & options.keys() else ENOUGH
+    return CodedHider(codec, ResidueChannel(**options), _label(weights), enough)
 
 
 def _jpeg_proof(weights, **options):
@@ -114,11 +117,11 @@ def _picture_file(format, **options):
 
 MODELS: dict[str, Entry] = {
     "residue": Entry(
-        "a learned codec, whose bytes become digits of any base: faintest trace, best secret",
+        "a learned codec, whose bytes samples say with their residues: faintest trace, best secret",
         _residue,
-        ("base", "key", "level"),
+        ("rate", "base", "key", "level"),
         WEIGHTS / "residue.npz",
-        scored=(3, 5),
+        scored=(1.45, 2.32),
         recipe="steglib.codec.learning:CodecRecipe",
     ),
     "jpeg-proof": Entry(
@@ -159,9 +162,9 @@ MODELS: dict[str, Entry] = {
     ),
     **{
         format: Entry(
-            f"the secret as a {format} file, whose bytes become digits of any base",
+            f"the secret as a {format} file, whose bytes samples say with their residues",
             functools.partial(_picture_file, format),
-            ("base",),
+            ("rate", "base"),
             photos=False,
         )
         for format in ("jpeg", "webp", "avif", "jpeg2000", *["jxl"] * bool(find_spec("pillow_jxl")))
@@ -201,8 +204,9 @@ def load_model(name: str | Path = "residue", **options) -> Hider:
     Args:
         name: a key of `MODELS`; or the path of a file that a training wrote: a `model.keras`
             (that hider has its run's name) or a codec's `.npz`.
-        options: those of its entry, such as `base` (2…16), `key` (bytes) and `level` (of error
-            correction, 0…3) of "residue"; None leaves one to the hider.
+        options: those of its entry, such as `rate` (bits a sample, up to 4) or `base` (2…16), `key`
+            (bytes) and `level` (of error correction, 0…3) of "residue"; None leaves one to the
+            hider. Without a rate or base, "residue" takes as little as makes about 50 dB.
 
     Raises:
         ValueError: there is no such model, it does not take an option or its value, or its file
@@ -231,19 +235,24 @@ def load_recipe(name: str) -> type:
     return pkgutil.resolve_name(recipe)
 
 
-def parse(spec: str) -> tuple[str, dict[str, int]]:
-    """Name and options in what is typed: "residue:3" → "residue", {"base": 3}.
+def parse(spec: str) -> tuple[str, dict[str, float]]:
+    """Name and options in what is typed: "lsb:2" → "lsb", {"bits": 2}.
+
+    Where there is a rate and a base, a point tells: "residue:1.45" → {"rate": 1.45}, "residue:3" →
+    {"base": 3}.
 
     Raises:
         ValueError: there is no such model, or it has no setting.
     """
-    name, setting = re.fullmatch(r"(.*?)(?::(\d+))?", spec, re.DOTALL).groups()
+    name, setting = re.fullmatch(r"(.*?)(?::([\d.]+))?", spec, re.DOTALL).groups()
     entry = find(name)
     if setting is None:
         return name, {}
     if entry.setting is None:
         raise ValueError(f"{name} has no setting: leave out the :{setting}.")
-    return name, {entry.setting: int(setting)}
+    if entry.setting == "rate" and "." in setting:
+        return name, {"rate": float(setting)}
+    return name, {"base" if entry.setting == "rate" else entry.setting: int(setting)}
 
 
 def load_spec(spec: str, **options) -> Hider:

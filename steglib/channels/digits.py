@@ -57,10 +57,10 @@ def chunks(count: int, base: int) -> list[slice]:
 
 
 def fill(data: bytes, count: int, base: int, noise, seal: Seal | None = None) -> Iterator:
-    """`count` digits that say `data`, and then nothing.
+    """Digits that say `data`, of which there may be `count`.
 
     Args:
-        noise: the `np.random.Generator` that draws the digits after the data.
+        noise: the `np.random.Generator` that draws those after the data; None for none of these.
         seal: masks all digits; those after the data are zeros then.
 
     Yields:
@@ -74,9 +74,11 @@ def fill(data: bytes, count: int, base: int, noise, seal: Seal | None = None) ->
         if seal:
             digits = seal.digits(part.stop - part.start, base)
             digits[: len(said)] = (digits[: len(said)] + said) % base
-        else:
+        elif noise:
             digits = noise.integers(0, base, part.stop - part.start, np.uint8)
             digits[: len(said)] = said
+        else:
+            part, digits = slice(part.start, part.start + len(said)), said
         yield part, digits
 
 

@@ -1,13 +1,15 @@
 """What is around hidden bytes, so that a stego image alone says how to read it.
 
 A frame is a head, which a channel writes in bits, and a body, which it writes in digits of a base.
-Without a key, the head is the preamble, all big-endian: "sg"; version and level of error
-correction, base − 1 and kind (4 bits each); how many bytes the data have (uint32), the secret's
-height and width (uint16); the CRC-32 of these 12 bytes and the data. The body is the data. With a
-key (`seal`), the head is what the sender drew, then the preamble, masked; the body is encrypted.
-With error correction (`parity`), head and body have parity, and the data fill the body.
+Without a key, the head is the preamble, all big-endian: "sg"; version (4 bits), whether a trellis
+says the digits (2), level of error correction (2); base − 1, or which trellis (4), and kind (4);
+how many bytes the data have (uint32), the secret's height and width (uint16); the CRC-32 of these
+12 bytes and the data. The body is the data. With a key (`seal`), the head is what the sender drew,
+then the preamble, masked; the body is encrypted. With error correction (`parity`), head and body
+have parity; plain digits fill all the room with data, and a trellis no more than it has to.
 """
 
+import bisect
 import enum
 import math
 import struct
@@ -18,12 +20,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from steglib.channels import parity
-from steglib.channels.digits import BASES, check_base
+from steglib.channels import parity, trellis
+from steglib.channels.digits import check_base
 from steglib.channels.seal import DRAWN, TAG, Seal
 from steglib.images.photos import MAX_PIXELS
 
-MAGIC, VERSION = b"sg", 1
+MAGIC, VERSION = b"sg", 2
+CODED = 4  # beside the level: a trellis says the digits
 HEADER = struct.Struct(">2sBBIHH")
 PREAMBLE = HEADER.size + 4  # bytes
 MAX_SIDE = 2**16 - 1  # pixels of a secret
@@ -50,24 +53,29 @@ class Layout:
     """How a frame is laid out.
 
     Attributes:
-        base: of the body's digits, 2…16.
+        base: of the body's digits, 2…16; with a trellis, its base.
         sealed: whether with a key.
         level: of error correction, 0…3 (`parity.LEVELS`).
         quality: of the JPEG files that the frame comes through; 0 for none. A channel that
             promises one corrects errors itself, so its frames have no parity; and its reader knows
             the quality already.
+        memory: of the trellis that says the digits, one of `trellis.SHIPPED`; 1 for plain digits.
 
     Raises:
-        ValueError: another base or level.
+        ValueError: another base, level or memory.
     """
 
     base: int
     sealed: bool = False
     level: int = 0
     quality: int = 0
+    memory: int = 1
 
     def __post_init__(self):
-        object.__setattr__(self, "base", check_base(self.base))
+        if self.memory == 1:
+            object.__setattr__(self, "base", check_base(self.base))
+        elif (self.base, self.memory) not in trellis.SHIPPED:
+            raise ValueError(f"No trellis has base {self.base!r} and memory {self.memory!r}.")
         if self.level not in range(len(parity.LEVELS)):
             raise ValueError(f"level must lie in 0…3, not {self.level!r}.")
 
@@ -94,6 +102,12 @@ class Layout:
     def stored(self, length: int) -> int:
         """How many bytes `length` bytes of data are, encrypted if they are sealed."""
         return length + TAG * self.sealed
+
+    def filled(self, length: int, room: int) -> int:
+        """How many bytes of `room` a body with `length` bytes of data takes part in."""
+        if self.memory == 1:
+            return room
+        return bisect.bisect_left(range(room), length, key=self.free)
 
     def body_size(self, length: int, room: int) -> int:
         """How many bytes the body has."""
@@ -181,15 +195,19 @@ def pack(
     Args:
         data: at most `layout.free(room)` bytes.
         size: the secret's height and width.
-        room: for a body of so many bytes.
+        room: bytes that the channel has for a body.
         key: the password, if the layout is sealed; None otherwise.
 
     Raises:
         ValueError: another kind or size.
     """
     check_size(*size)
-    codes = VERSION << 4 | layout.level, (layout.base - 1) << 4 | Kind(kind)
+    coded, number = 0, layout.base - 1
+    if layout.memory > 1:
+        coded, number = CODED, trellis.SHIPPED.index((layout.base, layout.memory))
+    codes = VERSION << 4 | coded | layout.level, number << 4 | Kind(kind)
     header = HEADER.pack(MAGIC, *codes, len(data), *size)
+    room = layout.filled(len(data), room)
     checksum = _checksum(data, header)
     head = preamble = header + checksum
     body, seal = data, None
@@ -233,7 +251,8 @@ def _fresh_seal(key):
 def _heads(carrier) -> Iterator[tuple[bytes, bool]]:
     """What may be the head, without parity, and whether it had some."""
     plain = carrier.head(PREAMBLE + DRAWN, False).ljust(PREAMBLE + DRAWN, b"\0")
-    if begins := plain[:3] == MAGIC + bytes([VERSION << 4]):  # else do not even try the slower way
+    begins = plain[:2] == MAGIC and plain[2] | CODED == VERSION << 4 | CODED
+    if begins:  # else do not even try the slower way
         yield plain, False
     mended = parity.correct_head(carrier.head(parity.WORD, True))
     if mended is not None:
@@ -259,17 +278,19 @@ def _unlock(head, protected, key) -> tuple[bytes, Seal | None]:
 
 def _parse(preamble, protected, sealed, quality) -> Header:
     _, version, codes, length, *size = HEADER.unpack(preamble[: HEADER.size])
-    base, kind, level = (codes >> 4) + 1, codes & 15, version & 15
-    if version >> 4 != VERSION or kind not in list(Kind) or level >= len(parity.LEVELS):
+    number, kind, coded, level = codes >> 4, codes & 15, version & CODED, version & 3
+    if version | 7 != VERSION << 4 | 7 or kind not in list(Kind):
         raise PayloadError(
-            f"Another version wrote the image: format {version >> 4}, level {level}, codec "
-            f"{kind}. This one reads format {VERSION}, levels 0…3, codecs 0…{max(Kind)}."
+            f"Another version wrote the image: format {version >> 4}, codec {kind}. This one reads "
+            f"format {VERSION}, codecs 0…{max(Kind)}."
         )
     impossible = PayloadError("The image is damaged: its preamble makes no sense.")
-    if base not in BASES or not 0 < math.prod(size) <= MAX_PIXELS:
-        raise impossible
-    layout = Layout(base, sealed, level, quality)
-    if (layout.parity > 0) != protected:
+    try:
+        base, memory = trellis.SHIPPED[number] if coded else (number + 1, 1)
+        layout = Layout(base, sealed, level, quality, memory)
+    except (IndexError, ValueError):
+        raise impossible from None
+    if (layout.parity > 0) != protected or not 0 < math.prod(size) <= MAX_PIXELS:
         raise impossible
     return Header(layout, Kind(kind), length, tuple(size))
 
@@ -280,6 +301,7 @@ def _take(carrier, header, preamble, seal) -> Payload:
     room = carrier.room(layout)
     if length > (free := layout.free(room)):
         raise PayloadError(f"The image is cropped or damaged: {length} bytes in room for {free}.")
+    room = layout.filled(length, room)
     body = carrier.body(layout, layout.body_size(length, room), seal)
     data, corrected = _check(body, header, preamble, seal), False
     if data is None and layout.parity:

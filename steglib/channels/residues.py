@@ -1,10 +1,12 @@
-"""Bytes in an image: each sample of the stego image carries a digit, its residue.
+"""Bytes in an image: its samples say digits, with their residues.
 
-Quantisation index modulation with a step of `base` grey levels (Chen and Wornell, 2001,
-https://doi.org/10.1109/18.923725). Samples count in the order of rows, columns, channels. The
-frame's head comes first, in base 2, its lowest bit first; its body follows in base `base`. All
-other digits are pseudo-random, or zeros where a key masks all digits.
+Samples count in the order of rows, columns, channels. The frame's head comes first, in base 2, its
+lowest bit first, a bit in each sample; then its body. Either each of the other samples carries a
+digit, its residue: quantisation index modulation with a step of `base` grey levels (Chen and
+Wornell, 2001, https://doi.org/10.1109/18.923725). Or all of them together say the digits, through
+a `trellis`, at a rate of so many bits a sample: that changes them less.
 
+Where there are no data, samples stay as they are; but where a key masks plain digits, zeros follow.
 With error correction, the head's bytes lie spread over the body, so that no part of the image
 matters more.
 """
@@ -16,13 +18,19 @@ import zlib
 
 import numpy as np
 
-from steglib.channels import digits, frame
+from steglib.channels import digits, frame, trellis
 from steglib.channels.digits import BASES, check_base
 from steglib.channels.frame import Kind, Layout, Payload
 from steglib.channels.parity import WORD
+from steglib.channels.trellis import Trellis
 from steglib.images.arrays import check_image
 
 __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
+
+RATE = 2.32  # bits a sample, of which no more are used unless asked for
+RATES = dict(zip((1.47, 2.02, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
+# Measured: bits a sample, and dB of a cover without samples near 0 or 255.
+MEASURED = ()
 
 
 def expected_psnr(base: int, cover=None) -> float:
@@ -45,30 +53,43 @@ def expected_psnr(base: int, cover=None) -> float:
 
 
 class ResidueChannel:
-    """Writes bytes into the residues of a cover's samples. Reads any base and level.
+    """Writes bytes into the residues of a cover's samples. Reads any base, rate and level.
 
     Args:
-        base: 2…16, how many values a digit has. A larger one carries more and changes more.
+        base: 2…16, how many values a digit has, if each sample is to carry one. A larger one
+            carries more and changes more. None for a trellis.
         key: a password that seals the bytes; None for none.
         level: of error correction, 0…3 (`parity.LEVELS`).
+        rate: of a trellis, in bits a sample, above 0 and up to 4: no more are used, and fewer where
+            there are fewer data, which then change less. None for `RATE`.
 
     Raises:
-        ValueError: another base or level.
+        ValueError: another base, level or rate, or both a base and a rate.
     """
 
-    def __init__(self, base: int = 5, key: bytes | None = None, level: int = 0):
-        self.layout, self.key = Layout(base, key is not None, level), key
-        self.name = f"base {base}"
+    def __init__(self, base=None, key: bytes | None = None, level: int = 0, rate=None):
+        if base is not None and rate is not None:
+            raise ValueError("Choose a base, for plain digits, or a rate, for a trellis: not both.")
+        if rate is not None and not 0 < rate <= max(RATES):
+            raise ValueError(f"rate must lie above 0 and up to {max(RATES):.0f}, not {rate!r}.")
+        self.key, self._rate = key, rate or RATE
+        kinds = RATES.values() if base is None else [(base, 1)]
+        self._layouts = [Layout(q, key is not None, level, memory=memory) for q, memory in kinds]
+        self.name = f"{self._rate:g} bits a sample" if base is None else f"base {base}"
 
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries; 0 where nothing fits."""
-        return max(0, self.layout.free(_room(math.prod(shape), self.layout)))
+        layout, samples = self._layouts[0], math.prod(shape)
+        room = _room(samples, layout)
+        if layout.memory > 1:
+            room = _room_at(self._rate, samples, layout)
+        return max(0, layout.free(room))
 
     def write(self, cover, data: bytes, kind: Kind = Kind.RAW, size=None) -> np.ndarray:
-        """The stego image: every sample moves to the nearest value in 0…255 with its residue.
+        """The stego image: of all that say the data, one that is about the nearest to the cover.
 
-        Of two equally near, one is drawn, so that brightness stays. Without a key, equal
-        arguments give equal images; with one, no two images are alike.
+        Of two plain digits' equally near values, one is drawn, so that brightness stays. Without a
+        key, equal arguments give equal images; with one, no two images are alike.
 
         Args:
             cover: uint8 [h, w, 3].
@@ -82,21 +103,32 @@ class ResidueChannel:
         Raises:
             ValueError: another dtype, shape, kind or size, or more data than fit.
         """
-        cover, layout = check_image(cover, "cover"), self.layout
-        room = _room(cover.size, layout)
-        if len(data) > (free := layout.free(room)):
-            raise ValueError(
-                f"{len(data)} bytes do not fit: at {self.name}, a cover of {cover.shape[1]}×"
-                f"{cover.shape[0]} pixels carries {max(0, free)}, after a head of "
-                f"{8 * layout.head_size} samples."
-            )
-        framed = frame.pack(data, kind, size or cover.shape[:2], layout, room, self.key)
+        cover = check_image(cover, "cover")
+        layout = self._layout_for(len(data), cover)
+        framed = frame.pack(
+            data, kind, size or cover.shape[:2], layout, _room(cover.size, layout), self.key
+        )
         samples = _in_order(cover.reshape(-1), layout)
-        stego = samples if layout.level else np.empty_like(samples)  # with a level, they are a copy
-        start = 8 * layout.head_size
-        _embed(framed.head, 2, framed.noise, None, samples[:start], stego[:start])
-        _embed(framed.body, layout.base, framed.noise, framed.seal, samples[start:], stego[start:])
+        stego, start = samples.copy(), 8 * layout.head_size
+        _say_plainly(framed, framed.head, 2, None, samples[:start], stego[:start])
+        if layout.memory == 1:
+            base, body = layout.base, framed.body
+            _say_plainly(framed, body, base, framed.seal, samples[start:], stego[start:])
+        else:
+            _say_together(framed, layout, samples[start:], stego[start:])
         return _in_place(stego, layout).reshape(cover.shape)
+
+    def _layout_for(self, length, cover):
+        """Where so many bytes fit; of trellises, the first one that changes least."""
+        free = self.capacity(cover.shape)
+        if length > free:
+            raise ValueError(
+                f"{length} bytes do not fit: at {self.name}, a cover of {cover.shape[1]}×"
+                f"{cover.shape[0]} pixels carries {free}, after a head of "
+                f"{8 * self._layouts[0].head_size} samples."
+            )
+        fitting = (x for x in self._layouts if length <= x.free(_room(cover.size, x)))
+        return next(fitting)
 
     def attempts(self) -> tuple["ResidueChannel"]:
         """This channel: it promises nothing that it might not hold."""
@@ -144,13 +176,25 @@ class _Residues:
 
     def body(self, layout, size, seal):
         samples, base = _in_order(self.samples, layout)[8 * layout.head_size :], layout.base
+        strict = layout.sealed and not layout.level
+        if layout.memory > 1:
+            count, strict = digits.digits_for(size, base), False
+            samples = Trellis(base, layout.memory).read(samples % np.uint8(base), count)
         parts = (samples[part] % base for part in digits.chunks(len(samples), base))
-        return digits.collect(parts, base, size, seal, strict=layout.sealed and not layout.level)
+        return digits.collect(parts, base, size, seal, strict)
 
 
 def _room(samples, layout):
     """How many bytes the samples after the head carry; −1 if even the head does not fit."""
+    if layout.memory > 1:
+        (rate,) = (rate for rate, kind in RATES.items() if kind == (layout.base, layout.memory))
+        return _room_at(rate, samples, layout)
     return digits.bytes_in(samples - 8 * layout.head_size, layout.base)
+
+
+def _room_at(rate, samples, layout):
+    """At a rate of a trellis."""
+    return max(-1, math.floor((samples - 8 * layout.head_size) * rate / 8))
 
 
 def _head_places(count):
@@ -195,8 +239,24 @@ def _nearest(base):
     return np.stack(ends).astype(np.uint8)
 
 
-def _embed(data, base, noise, seal, cover, stego):
-    """Writes `data` into `stego`, samples near those of `cover`."""
-    for part, wanted in digits.fill(data, len(cover), base, noise, seal):
-        higher = noise.integers(0, 2, len(wanted), np.uint8)
+def _say_plainly(framed, data, base, seal, cover, stego):
+    """Writes `data` into `stego`, one digit a sample."""
+    for part, wanted in digits.fill(data, len(cover), base, None, seal):
+        higher = framed.noise.integers(0, 2, len(wanted), np.uint8)
         stego[part] = _nearest(base)[higher, cover[part], wanted]
+
+
+def _say_together(framed, layout, cover, stego):
+    """Writes the body into `stego` through a trellis."""
+    base, nearest = layout.base, _nearest(layout.base)[0]
+    levels, moves = np.arange(256)[:, None], np.arange(base)
+    become = nearest[levels, (levels + moves) % base].T
+    costs = np.square(become.astype(np.float32) - np.arange(256))
+    count = digits.digits_for(len(framed.body), base)
+    said = [part for _, part in digits.fill(framed.body, count, base, None, framed.seal)]
+    symbols = np.concatenate([np.zeros(0, np.uint8), *said])
+    changes = Trellis(base, layout.memory).embed(
+        cover % np.uint8(base), lambda some: costs[:, cover[some]], symbols
+    )
+    for part in digits.chunks(len(cover), base):
+        stego[part] = become[changes[part], cover[part]]

@@ -11,15 +11,12 @@ and the range coder's words. A large picture's code holds the lengths of its til
 last (uint32), and these codes.
 """
 
-import contextlib
 import functools
 import itertools
 import math
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from steglib import workers
 from steglib.channels.frame import Kind, PayloadError
@@ -49,12 +46,15 @@ from steglib.codec.transform import (
     to_coefficients,
     turned,
 )
+from steglib.evaluation.metrics import ROUNDING
 from steglib.progress import bar
 
 HEAD = 3  # bytes of a tile's code: the index of its step, the turn of its colours
 LENGTH = 4  # bytes that tell how long such a code is
 AT_ONCE = 4  # tiles of a large picture that get the same step
 BATCH = 2**16  # pixels of small pictures that are coded at once
+ERROR_UNITS = 2**12  # in a squared step
+AIMED = 2  # passes to find the step of a quality
 PLENTY = 1.0  # bits for each sample: with more, every picture fits
 AHEAD = 128  # bits that the range decoder may hold when it has read all words
 
@@ -100,22 +100,28 @@ class Codec:
         weights = {name.removeprefix("context/"): array for name, array in arrays.items()}
         return cls(weights=weights, **known)
 
-    def encode(self, pictures, size: int) -> list[bytes]:
+    def encode(self, pictures, size: int, enough: float | None = None) -> list[bytes]:
         """Each picture as the best code of at most `size` bytes.
 
         Args:
             pictures: uint8 [n, h, w, 3].
+            enough: PSNR in dB about which a code need not be better, but shorter; None to fill all
+                that there is.
 
         Raises:
             ValueError: not even the coarsest code is so short.
         """
+        return [code for code, _ in self.encode_measured(pictures, size, enough)]
+
+    def encode_measured(self, pictures, size: int, enough: float | None = None) -> list:
+        """As `encode`: each code, and about the mean square error of the picture in it."""
         sides = pictures.shape[1:3]
         _check_room(self._least_bits * math.prod(block_grid(*sides)) <= 8 * size, sides, size)
-        with _threads() as pool:
+        with workers.threads() as pool:
             if len(tiles(*sides)) > 1:
-                return [self._encode_tiled(picture, size, pool) for picture in pictures]
+                return [self._encode_tiled(picture, size, enough, pool) for picture in pictures]
             batches = (pictures[batch] for batch in _batches(*pictures.shape[:3]))
-            coded = pool.map(lambda batch: self._encode_batch(batch, size), batches)
+            coded = pool.map(lambda batch: self._encode_batch(batch, size, enough), batches)
             return [code for codes in coded for code in codes]
 
     def fits(self, picture, size: int) -> bool:
@@ -178,7 +184,7 @@ class Codec:
         """
         for tile in tiles(*pictures.shape[1:3]):
             part = pictures[:, *tile]
-            yield from self._residuals(self._coefficients(part, self._turns(part)), indices)
+            yield from self._residuals(self._coefficients(part, self._turns(part)), indices)[0]
 
     def _turns(self, pictures):
         return best_turns(pictures, self.colours)
@@ -189,8 +195,8 @@ class Codec:
         return found.astype(np.float32)[..., self.order]
 
     def _residuals(self, coefficients, indices):
-        """A list of what `residuals` yields for one tile."""
-        steps, coded = log_steps(indices), []
+        """A list of what `residuals` yields for one tile, and the squared errors, in steps, [n]."""
+        steps, coded, errors = log_steps(indices), [], np.zeros(len(coefficients))
         wanted = coefficients * (2.0**-steps).astype(np.float32)[:, None, None, None]
 
         def code(group, prediction, scale, blocks):
@@ -199,81 +205,119 @@ class Codec:
             classes = scale_classes(scale)
             residuals = self._tables.choose(distances, classes) if group else np.rint(distances)
             coded.append((_flat(residuals.astype(np.int32)), _flat(classes)))
+            # Whole units add to the same sum on every machine.
+            units = np.rint(ERROR_UNITS * np.square(distances - residuals))
+            errors[:] += units.sum((1, 2), dtype=float) / ERROR_UNITS
             return ExactMath.spread(residuals, blocks)
 
         code_groups(self._network, _step_map(steps, wanted), code, ExactMath)
-        return coded
+        return coded, errors
 
     def _count_bits(self, coefficients, indices):
         """About how long the words are that `_write` gives, in bits, [n]."""
-        return sum(self._tables.bits(*group) for group in self._residuals(coefficients, indices))
+        return sum(self._tables.bits(*group) for group in self._residuals(coefficients, indices)[0])
 
     def _write(self, coefficients, indices):
-        """The words of each picture, or of a tile of it, with the step of its index."""
+        """The words of each picture, or of a tile of it, with the step of its index.
+
+        And the squared error of each, in grey levels.
+        """
         writers = [ResidualWriter(self._tables) for _ in coefficients]
-        for group in self._residuals(coefficients, indices):
+        groups, errors = self._residuals(coefficients, indices)
+        for group in groups:
             for writer, residuals, classes in zip(writers, *group, strict=True):
                 writer.write(residuals, classes)
-        return [writer.to_bytes() for writer in writers]
+        return [writer.to_bytes() for writer in writers], errors * 4 ** log_steps(indices)
 
-    def _encode_batch(self, pictures, size):
+    def _finest_needed(self, parts, enough):
+        """The index of about the coarsest step with which pictures come back so well, int [n].
+
+        Args:
+            parts: the coefficients of tiles of n pictures.
+            enough: PSNR in dB.
+        """
+        allowed, n = 255**2 / 10 ** (enough / 10) - ROUNDING, len(parts[0])
+        if allowed <= 0:
+            return np.zeros(n, int)
+        samples = sum(part[0].size for part in parts)
+        indices = np.full(n, (np.log2(12 * allowed) / 2 - log_steps(0)) * 256).astype(int)
+        for _ in range(AIMED):
+            errors = sum(self._residuals(part, indices)[1] for part in parts)
+            errors = np.maximum(errors * 4 ** log_steps(indices) / samples, allowed / 16)
+            coarser = np.rint(128 * np.log2(allowed / errors)).astype(int)
+            indices = np.clip(indices + coarser, 0, STEPS - 1)
+        return indices
+
+    def _encode_batch(self, pictures, size, enough):
         """Small pictures, of one tile each: bits are counted until the steps are found."""
         sides, turns = pictures.shape[1:3], self._turns(pictures)
         coefficients = self._coefficients(pictures, turns)
-        samples = coefficients[0].size
-        search = StepSearch(_symbol_bits(size) / samples, forecast_bits(coefficients))
+        samples, finest = coefficients[0].size, None
+        if enough is not None:
+            finest = self._finest_needed([coefficients], enough)
+        search = StepSearch(
+            _symbol_bits(size) / samples, forecast_bits(coefficients), finest=finest
+        )
         while search.open.size:
             indices = search.propose()
             bits = self._count_bits(coefficients[search.open], indices)
             search.record(indices, bits / samples)
         indices, codes = search.finest, []
         _check_room((indices < STEPS).all(), sides, size)
-        for i, words in enumerate(self._write(coefficients, indices)):
+        for i, (words, error) in enumerate(zip(*self._write(coefficients, indices), strict=True)):
             while len(words) + HEAD > size:  # the estimate lacked a word
                 indices[i] += 1
                 _check_room(indices[i] < STEPS, sides, size)
-                (words,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
-            codes.append(_head(indices[i], turns[i]) + words)
+                (words,), (error,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
+            codes.append((_head(indices[i], turns[i]) + words, error / samples + ROUNDING))
         return codes
 
-    def _encode_tiled(self, picture, size, pool):
+    def _encode_tiled(self, picture, size, enough, pool):
         """A picture of several tiles."""
         parts = [picture[None, *tile] for tile in tiles(*picture.shape[:2])]
         room = size - LENGTH * (len(parts) - 1)
         large = is_large(*picture.shape[:2])
-        codes = self._encode_large(picture, parts, room, pool) if large else None
-        codes = codes or self._encode_evenly(parts, room, pool)
-        _check_room(codes is not None, picture.shape[:2], size)
-        return b"".join([*(len(code).to_bytes(LENGTH, "big") for code in codes[:-1]), *codes])
+        coded = self._encode_large(picture, parts, room, enough, pool) if large else None
+        coded = coded or self._encode_evenly(parts, room, pool, enough=enough)
+        _check_room(coded is not None, picture.shape[:2], size)
+        codes, errors = zip(*coded, strict=True)
+        lengths = [len(code).to_bytes(LENGTH, "big") for code in codes[:-1]]
+        error = sum(errors) / sum(_samples(part) for part in parts)
+        return b"".join([*lengths, *codes]), error + ROUNDING
 
-    def _encode_evenly(self, parts, room, pool, trend=None):
+    def _encode_evenly(self, parts, room, pool, trend=None, finest=None, enough=None):
         """The codes of tiles, with one step, in so many bytes; None if they do not fit.
 
-        They are written in each pass, of which few are needed.
+        They are written in each pass, of which few are needed. Beside each is its squared error.
         """
         turns = list(pool.map(self._turns, parts))
         coefficients = list(pool.map(self._coefficients, parts, turns))
         sizes, best = [tile.size for tile in coefficients], None
+        if enough is not None:
+            finest = self._finest_needed(coefficients, enough)
         forecast = np.average([forecast_bits(tile) for tile in coefficients], 0, sizes)
-        search = StepSearch(8 * room / sum(sizes), forecast, trend)
+        search = StepSearch(8 * room / sum(sizes), forecast, trend, finest=finest)
         while search.open.size:
             indices = search.propose()
             write = functools.partial(self._tile_code, index=indices[0])
             codes = list(pool.map(write, coefficients, turns))
-            length = sum(map(len, codes))
+            length = sum(len(code) for code, _ in codes)
             search.record(indices, np.array([8 * length / sum(sizes)]))
             if length <= room:
                 best = codes  # each that fits is finer than those before
         return best
 
-    def _encode_large(self, picture, parts, room, pool):
+    def _encode_large(self, picture, parts, room, enough, pool):
         """As `_encode_evenly`, but each tile is coded once, with a step that suits what is left.
 
         The last ones alone are tried until they fill the room; None if that fails.
         """
-        trend = self._trend(sample_squares(picture), 8 * room / picture.size)
+        sample = sample_squares(picture)
+        sample = self._coefficients(sample, self._turns(sample))
+        finest = np.zeros(1, int) if enough is None else self._finest_needed([sample], enough)
+        trend = self._trend(sample, 8 * room / picture.size)
         forecasts = list(pool.map(self._forecast, parts))
-        sizes = [3 * BLOCK**2 * math.prod(block_grid(*part.shape[1:3])) for part in parts]
+        sizes = [_samples(part) for part in parts]
         codes, last = [], len(parts) - AT_ONCE
 
         def code(part, index):
@@ -284,25 +328,27 @@ class Codec:
             some = slice(start, min(start + AT_ONCE, last))
             left = np.average(forecasts[start:], 0, sizes[start:])
             (index,) = trend.index(left, [8 * room / sum(sizes[start:])])
+            index = max(index, finest[0])
             done = list(pool.map(functools.partial(code, index=index), parts[some]))
-            used = sum(map(len, done))
+            used = sum(len(code) for code, _ in done)
             expected = np.average(forecasts[some], 0, sizes[some])[:, index]
             trend.correct(expected, 8 * used / sum(sizes[some]))
             codes, room = codes + done, room - used
-        ending = self._encode_evenly(parts[last:], room, pool, trend) if room > 0 else None
+        if room <= 0:
+            return None
+        ending = self._encode_evenly(parts[last:], room, pool, trend, finest)
         return codes + ending if ending else None
 
     def _tile_code(self, coefficients, turns, index):
-        (words,) = self._write(coefficients, [index])
-        return _head(index, turns[0]) + words
+        (words,), (error,) = self._write(coefficients, [index])
+        return _head(index, turns[0]) + words, error
 
     def _trend(self, sample, budget):
         """How bits follow from forecasts, near such a budget for a coefficient of a sample."""
-        coefficients = self._coefficients(sample, self._turns(sample))
-        search = StepSearch(budget, forecast_bits(coefficients))
+        search = StepSearch(budget, forecast_bits(sample))
         while search.open.size:
             indices = search.propose()
-            search.record(indices, self._count_bits(coefficients, indices) / sample.size)
+            search.record(indices, self._count_bits(sample, indices) / sample.size)
         return search.trend
 
     def _forecast(self, part):
@@ -334,7 +380,7 @@ class Codec:
             for batch in _batches(len(codes), height, width)
             for number, tile in enumerate(all_tiles)
         ]
-        with _threads() as pool:
+        with workers.threads() as pool:
             for _ in bar(pool.map(work, parts), "decoding", len(parts)):
                 pass
 
@@ -356,17 +402,15 @@ class Codec:
         return coefficients
 
 
-@contextlib.contextmanager
-def _threads():
-    """A pool of threads; NumPy's own would only wait for each other."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers.THREADS) as pool:
-        yield pool
-
-
 def _batches(n, height, width):
     """Slices of as many pictures as are coded at once."""
     count = max(1, BATCH // (height * width))
     return [slice(start, start + count) for start in range(0, n, count)]
+
+
+def _samples(part):
+    """How many coefficients a part of pictures uint8 [1, h, w, 3] has."""
+    return 3 * BLOCK**2 * math.prod(block_grid(*part.shape[1:3]))
 
 
 def _step_map(log_steps, like):

@@ -79,6 +79,7 @@ class StepSearch:
         forecast: from `forecast_bits`, [n, STEPS].
         trend: what is known of n such pictures; None for nothing.
         spare: bits that need not be used; None for a small part of the budget.
+        finest: int [n], index of the finest step that is of use; None for any.
 
     Attributes:
         open: int [k], the pictures that are not settled.
@@ -86,12 +87,13 @@ class StepSearch:
         trend: of these pictures, by now.
     """
 
-    def __init__(self, budget, forecast, trend=None, spare=None):
+    def __init__(self, budget, forecast, trend=None, spare=None, finest=None):
         n = len(forecast)
         self.budget, self.spare = budget, UNUSED * budget if spare is None else spare
         self.open, self.finest = np.arange(n), np.full(n, STEPS)
         self.trend = trend or Trend(n)
-        self._too_fine, self._rounds, self._forecast = np.full(n, -1), 0, forecast
+        self._too_fine = np.full(n, -1) if finest is None else finest - 1
+        self._rounds, self._forecast = 0, forecast
 
     def propose(self) -> np.ndarray:
         """The index to try next for each open picture, int [k]."""

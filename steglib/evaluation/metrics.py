@@ -2,6 +2,7 @@
 
 import numpy as np
 
+ROUNDING = 1 / 12  # mean squared error of rounding to 8 bits
 STRIP = 256  # rows at a time: images may be huge
 
 

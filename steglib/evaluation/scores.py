@@ -15,7 +15,7 @@ from steglib.images.damage import damaged, geometry
 
 BATCH = 100
 DIGITS = {"psnr": 1, "ssim": 4, "rmse": 2, "mae": 2}  # that tables show
-ROUNDING_PSNR = 10 * math.log10(255**2 * 12)  # 58.9 dB: rounding has a mean square error of 1/12
+ROUNDING_PSNR = 10 * math.log10(255**2 / metrics.ROUNDING)  # 58.9 dB
 
 
 def through_png(images) -> np.ndarray:

@@ -105,16 +105,22 @@ class PictureFile:
         self.kind, self.name = Kind[format.upper()], _TITLES[format]
         self._options = _OPTIONS[format]
 
-    def encode(self, pictures, size: int) -> list[bytes]:
+    def encode(self, pictures, size: int, enough: float | None = None) -> list[bytes]:
         """Each picture as a file of at most `size` bytes.
 
         Args:
             pictures: uint8 [n, h, w, 3].
+            enough: PSNR in dB from which on a file need not be better, but shorter; None for as
+                good as it can be.
 
         Raises:
             ValueError: a picture takes more even at the lowest quality.
         """
-        return [self._encode_one(picture, size) for picture in pictures]
+        return [code for code, _ in self.encode_measured(pictures, size, enough)]
+
+    def encode_measured(self, pictures, size: int, enough: float | None = None) -> list:
+        """As `encode`: each code, and the mean square error of the picture in it."""
+        return [self._encode_one(picture, size, enough) for picture in pictures]
 
     def decode(self, codes: list[bytes], height: int, width: int) -> np.ndarray:
         """The pictures, uint8 [n, height, width, 3].
@@ -128,7 +134,8 @@ class PictureFile:
         """Whether a picture uint8 [h, w, 3] has a file of at most `size` bytes."""
         return any(len(self._save(picture, options[0])) <= size for options in self._options)
 
-    def _encode_one(self, picture, size):
+    def _encode_one(self, picture, size, enough):
+        """Of the files that fit, one that errs least; of good enough ones, the shortest."""
         files = []
 
         def length(options):
@@ -148,9 +155,29 @@ class PictureFile:
                 f"{self.name}: a picture of {picture.shape[1]}×{picture.shape[0]} pixels does not "
                 f"fit {size} bytes: it takes {min(map(len, files))} at the lowest quality."
             )
-        shape = picture.shape[1::-1]
-        errors = [metrics.mse(picture[None], self._decode_one(f, shape)[None])[0] for f in fitting]
-        return fitting[np.argmin(errors)]
+        errors = [self._error(picture, file) for file in fitting]
+        best = min(zip(errors, fitting, strict=True))
+        return best[::-1] if enough is None else self._shorten(picture, best, enough)
+
+    def _shorten(self, picture, best, enough):
+        """A file that is good enough, if the best one is better."""
+        allowed, good = 255**2 / 10 ** (enough / 10), [best]
+        if best[0] > allowed:
+            return best[::-1]
+        for options in self._options:
+
+            def excess(option):
+                file = self._save(picture, option)
+                error = self._error(picture, file)
+                if error <= allowed:
+                    good.append((error, file))
+                return allowed - error
+
+            bisect.bisect_left(options, 0, key=excess)
+        return min(good, key=lambda found: len(found[1]))[::-1]
+
+    def _error(self, picture, file):
+        return metrics.mse(picture[None], self._decode_one(file, picture.shape[1::-1])[None])[0]
 
     def _bracket(self, options, picture, size):
         """Between which options to seek; of a large picture, a sample tells."""

@@ -22,23 +22,26 @@ class CodedHider(Hider):
 
     Args:
         codecs: photos as at most so many bytes: a `codec.Codec`, a `baselines.PictureFile`, or
-            several, of which each secret gets the one that errs least. Each has `encode(pictures,
-            size)`, `decode(codes, height, width)`, `fits(picture, size)`, `kind`, `least_bits`
-            (for a pixel; with fewer, a picture scaled down and up again looks better) and
-            `min_side`.
+            several, of which each secret gets the one that errs least. Each has
+            `encode_measured(pictures, size, enough)`, `decode(codes, height, width)`,
+            `fits(picture, size)`, `kind`, `least_bits` (for a pixel; with fewer, a picture scaled
+            down and up again looks better) and `min_side`.
         channel: bytes in an image: a `ResidueChannel` or a `JpegChannel`. Has `capacity(shape)`,
             `write(cover, data, kind, size)`, `attempts()`, `probe(cover)`, `broken(stego, data)`,
             `key` and `name`.
         name: what tables call it, the codec's name by default; the channel's is added.
+        enough: PSNR in dB about which a secret need not be better, so that the cover is changed
+            less; None to use all that the channel has.
     """
 
     detects = True
     same_size = False
 
-    def __init__(self, codecs, channel, name: str | None = None):
+    def __init__(self, codecs, channel, name: str | None = None, enough: float | None = None):
         self.codecs = codecs if isinstance(codecs, tuple) else (codecs,)
         self.codec, self.channel, self.key = self.codecs[0], channel, channel.key
-        self.name = f"{name or self.codec.name}, {channel.name}"
+        aim = channel.name if enough is None else f"{enough:g} dB"
+        self.name, self.enough = f"{name or self.codec.name}, {aim}", enough
         self.min_side = max(codec.min_side for codec in self.codecs)
 
     def fit_secret(self, secret, cover) -> np.ndarray:
@@ -51,17 +54,8 @@ class CodedHider(Hider):
             fitted = scale_to(secret, pixels, MAX_SIDE)
         return fitted
 
-    def remarks(self, cover, secret) -> list[str]:
-        """How large the payload is, for these two images."""
-        room = self.channel.capacity(np.shape(cover))
-        of_cover, of_secret = (24 * room / np.size(image) for image in (cover, secret))
-        return [
-            f"The payload, {room / 1000:.0f} kB, is {of_cover:.1f} bits for each pixel of the "
-            f"cover and {of_secret:.1f} for each of the secret."
-        ]
-
     def hide_remarked(self, cover, secret) -> tuple[np.ndarray, list[str]]:
-        """As `Hider.hide_remarked`: what was tried until the channel's promise held."""
+        """As `Hider.hide_remarked`: how much is hidden, how well, and what was tried for that."""
         remarks = []
         return self._hide(*self._check_both(cover, secret), remarks)[0], remarks
 
@@ -114,13 +108,15 @@ class CodedHider(Hider):
             broken = {i: channel.probe(covers[i]) for i in left}
             trying = [i for i in left if not broken[i]]
             codes = self._encode(secrets[trying], channel.capacity(covers.shape[1:]))
-            for i, (kind, code) in zip(trying, codes, strict=True):
+            for i, (kind, code, _) in zip(trying, codes, strict=True):
                 stegos[i] = channel.write(covers[i], code, kind, size)
                 broken[i] = channel.broken(stegos[i], code)
             if remarks is not None:
                 remarks += channel.remarks(broken[left[0]])
             left = [i for i in left if broken[i]]
             if not left:
+                if remarks is not None:
+                    remarks.append(_about(*codes[0][1:], covers[0]))
                 # A huge one is not copied.
                 return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
         raise ValueError(
@@ -129,28 +125,36 @@ class CodedHider(Hider):
         )
 
     def _encode(self, secrets, size):
-        """Kind and code of each secret: of the codec that errs least, where there are several."""
+        """Kind, code and error of each secret: of several codecs, the one that errs least."""
         if len(self.codecs) == 1:
-            return [(self.codec.kind, code) for code in self.codec.encode(secrets, size)]
+            coded = self.codec.encode_measured(secrets, size, self.enough)
+            return [(self.codec.kind, *found) for found in coded]
         return [self._encode_best(secret[None], size) for secret in secrets]
 
     def _encode_best(self, secret, size):
         """Of codecs with too few bits for a pixel, one is only taken if no other has enough."""
         bits = 8 * size / math.prod(secret.shape[1:3])
-        found, errors = {}, []
+        found, errors = [], []
         for codec in sorted(self.codecs, key=lambda codec: codec.least_bits > bits):
             if found and codec.least_bits > bits:
                 break
             try:
-                (code,) = codec.encode(secret, size)
+                coded = codec.encode_measured(secret, size, self.enough)
             except ValueError as error:
                 errors.append(error)
-                continue
-            (decoded,) = codec.decode([code], *secret.shape[1:3])
-            found[metrics.mse(secret, decoded[None])[0]] = codec.kind, code
+            else:
+                found.append((codec.kind, *coded[0]))
         if not found:
             raise errors[0]
-        return found[min(found)]
+        return min(found, key=lambda coded: coded[2])
 
     def _reveal(self, stegos):
         return self.decode([self.read(stego) for stego in stegos])
+
+
+def _about(code, error, cover):
+    psnr = 10 * math.log10(255**2 / max(error, metrics.ROUNDING))
+    return (
+        f"{8 * len(code) / cover.size:.3g} bits in each sample; the secret comes back with about "
+        f"{psnr:.1f} dB"
+    )

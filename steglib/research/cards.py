@@ -12,7 +12,8 @@ import steglib
 from steglib import zoo
 from steglib.training.run import load_config, load_history
 
-BASES = (2, 3, 4, 5, 8)  # to score a hider with, whose digits have one
+# To score a hider with, if it takes them.
+RATES, BASES = (1.0, 1.45, 2.0, 2.32, 3.0), (2, 3, 5, 8)
 
 
 def ship(run: Path, pairs: int = 1000, note: str = "") -> Path:
@@ -75,11 +76,12 @@ def _options(config) -> str:
 
 
 def _scores(entry, run, data, pairs) -> dict:
-    """Mean scores; by name, if the hider has a base."""
+    """Mean scores; by name, if the hider takes a rate or base."""
     (weights,) = run.glob(f"model{entry.weights.suffix}")
-    with_base = entry.setting == "base"
-    hiders = [steglib.load_model(weights, base=base) for base in (BASES if with_base else [None])]
+    several = "rate" in entry.options
+    settings = [{"rate": rate} for rate in RATES] + [{"base": base} for base in BASES]
+    hiders = [steglib.load_model(weights, **setting) for setting in (settings if several else [{}])]
     val = steglib.load_images(data, "val").images
     scored = steglib.evaluate(hiders, *steglib.load_pairs(val, pairs, seed=0))
     scores = steglib.summarise(scored).round(4).to_dict("index")
-    return scores if with_base else scores[hiders[0].name]
+    return scores if several else scores[hiders[0].name]

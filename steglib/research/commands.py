@@ -132,7 +132,7 @@ def _benchmark(options):
     elif options.codecs:
         own = options.data == "sample"
         pictures = photographs.photographs() if own else photographs.in_folder(options.data)
-        table = photographs.full_size(pictures, (2, 3, 5))
+        table = photographs.full_size(pictures, (1.0, 1.45, 2.0, 2.32))
     elif options.pipeline:
         from steglib.research import speed
 

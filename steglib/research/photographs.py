@@ -83,18 +83,18 @@ def score_photographs(hiders) -> pd.DataFrame:
     return pd.concat([table, table.mean().to_frame("mean").T])
 
 
-def full_size(pictures, bases) -> pd.DataFrame:
+def full_size(pictures, rates) -> pd.DataFrame:
     """PSNR in dB of each photograph, hidden in itself upside down, and the means.
 
     Args:
         pictures: uint8 [h, w, 3] each, by name.
-        bases: of the residues.
+        rates: bits in each sample.
 
     Returns:
-        A column for each photograph; rows for each base and each model of the zoo that has one.
+        A column for each photograph; rows for each rate and each model of the zoo that takes one.
     """
-    names = [name for name, entry in zoo.MODELS.items() if "base" in entry.options]
-    hiders = [zoo.load_model(name, base=base) for base in bases for name in names]
+    names = [name for name, entry in zoo.MODELS.items() if "rate" in entry.options]
+    hiders = [zoo.load_model(name, rate=rate) for rate in rates for name in names]
     table = pd.DataFrame(
         {
             photograph: {hider.name: _psnr_in_itself(hider, image) for hider in hiders}

@@ -18,20 +18,20 @@ from steglib.zoo import load_model
 KINDS = "run", "square", "scattered"
 
 
-def survived_damage(size=(256, 256), base: int = 5, trials: int = 10) -> pd.DataFrame:
+def survived_damage(size=(256, 256), trials: int = 10, **options) -> pd.DataFrame:
     """How much of a stego image may be overwritten, at each level of protection.
 
     Args:
         size: height and width.
-        base: of the residues, 2…16.
         trials: how many random places; the data must survive at all of them.
+        options: of the `ResidueChannel`.
 
     Returns:
         A row for each level; for each of `KINDS` the % of samples, to a tenth of itself.
     """
     cover, found = collage(size), {}
     for level, name in enumerate(correction.LEVELS[1:], 1):
-        channel = ResidueChannel(base, level=level)
+        channel = ResidueChannel(level=level, **options)
         data = np.random.default_rng(0).bytes(channel.capacity(cover.shape))
         stego = channel.write(cover, data)
         kinds = tqdm(KINDS, name)

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from steglib.channels import detection
 from steglib.channels import parity as correction
 from steglib.channels.frame import PayloadError
 from steglib.channels.jpeg import QUALITIES, JpegChannel
-from steglib.channels.residues import ResidueChannel, expected_psnr
+from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images import arrays, photos
 from steglib.images.photos import Photo, PhotoError
 
+SAMPLED = 2**18  # samples, by which a cover's PSNR is foretold
 PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
 
 
@@ -27,7 +29,7 @@ class Settings:
 
     Attributes:
         model: what `zoo.load_spec` takes.
-        base, quality, key, level: its options; None where they are not given.
+        rate, base, quality, key, level: its options; None where they are not given.
         secret: the picture to hide.
         size: of the secret: "keep", "cover", or None to scale it down if need be.
         keep_metadata: whether the stego file gets the cover's EXIF.
@@ -37,6 +39,7 @@ class Settings:
     """
 
     model: str
+    rate: float | None = None
     base: int | None = None
     quality: int | None = None
     key: bytes | None = field(default=None, repr=False)
@@ -50,7 +53,8 @@ class Settings:
 
     def hider(self) -> Hider:
         """The hider; each process loads it once. Raises ValueError as `zoo.load_spec`."""
-        options = {name: getattr(self, name) for name in ("base", "quality", "key", "level")}
+        names = "rate", "base", "quality", "key", "level"
+        options = {name: getattr(self, name) for name in names}
         return _load_once(self.model, **options, file="jpeg" if self.jpeg else None)
 
 
@@ -87,8 +91,9 @@ def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
         if hider.same_size or settings.size:
             done, remedy = "scaled and cropped", ""
         lines.append(f"{output}: the secret was {done} to {size_of(fitted)}{remedy}")
-    psnr = metrics.psnr(image[None], stego[None])[0]
-    return [*lines, f"{output}: {size_of(stego)}, cover PSNR {psnr:.1f} dB"]
+    psnr, changed = metrics.psnr(image[None], stego[None])[0], np.mean(image != stego)
+    facts = size_of(stego), f"cover PSNR {psnr:.1f} dB", f"{100 * changed:.3g}% of samples changed"
+    return [*lines, f"{output}: {', '.join(facts)}"]
 
 
 def _fit(secret, cover, hider, size):
@@ -120,6 +125,8 @@ def _describe_payload(image, key):
         return [f"  {error}"]
     (height, width), layout = found.size, found.layout
     carried = f"base {layout.base}"
+    if layout.memory > 1:
+        carried = f"{8 * len(found.data) / image.size:.3g} bits in each sample"
     if layout.quality:
         carried = f"comes through JPEG of quality {layout.quality} and more"
     facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", carried]
@@ -130,22 +137,30 @@ def _describe_payload(image, key):
 
 
 def _describe_room(image, key):
-    """As a cover of the residue model, a line for each base that its card scores."""
+    """As a cover of the residue model, a line for each rate that its card scores."""
     if min(image.shape[:2]) < Settings("residue").hider().min_side:
         return ["  It is too small to be a cover."]
     table = [
         f"  As a cover, {'with' if key else 'without'} a key, for a secret of the same size:",
-        "    base       bytes   bits a pixel   cover PSNR   secret PSNR*",
+        "    rate       bytes   bits a pixel   cover PSNR   secret PSNR*",
     ]
     for name, scores in zoo.load_card("residue")["scores"].items():
-        base = int(name.split()[-1])
-        room = ResidueChannel(base, key).capacity(image.shape)
-        table.append(
-            f"    {base:4} {room:11,} {8 * room * 3 / image.size:14.2f} "
-            f"{expected_psnr(base, image):9.1f} dB {scores['secret_psnr']:10.1f} dB"
-        )
+        if found := re.fullmatch(r"residue, (\S+) bits a sample", name):
+            room = ResidueChannel(key=key, rate=float(found[1])).capacity(image.shape)
+            table.append(
+                f"    {found[1]:>4} {room:11,} {8 * room * 3 / image.size:14.2f} "
+                f"{_cover_psnr(image, float(found[1])):9.1f} dB {scores['secret_psnr']:10.1f} dB"
+            )
     note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
     return [*table, note, *_describe_survival(image, key)]
+
+
+def _cover_psnr(image, rate):
+    """With random bytes, in a sample of its rows."""
+    rows = image[:: max(1, image.size // SAMPLED)]
+    channel = ResidueChannel(rate=rate)
+    data = np.random.default_rng(0).bytes(channel.capacity(rows.shape))
+    return metrics.psnr(rows[None], channel.write(rows, data)[None])[0]
 
 
 def _describe_survival(image, key):

@@ -23,6 +23,7 @@ from steglib.tool.jobs import size_of
 SAMPLES = ("coffee", "astronaut", "chelsea", "rocket")  # inside scikit-image: no network
 OWN = "your own file"
 SLOW = 3e6  # pixels
+RATES = 0, 1.0, 1.45, 2.0, 2.32, 3.0, 4.0  # bits in each sample; 0 for as few as needed
 LONGEST_LINK = 10e6  # bytes: browsers stop somewhere above, and Jupyter takes no larger uploads
 
 
@@ -36,9 +37,9 @@ def read(source: str | Path) -> Photo:
 _load_once = functools.lru_cache(8)(zoo.load_model)
 
 
-def load(model: str, base: int | None = None, password: str = "") -> Hider:
-    """The hider that the page asks for: of base and password, it gets what it takes."""
-    options = {"base": base, "key": sealing.password(password) or None}
+def load(model: str, rate: float | None = None, password: str = "") -> Hider:
+    """The hider that the page asks for: of rate and password, it gets what it takes."""
+    options = {"rate": rate or None, "key": sealing.password(password) or None}
     taken = zoo.find(model).options
     return _load_once(model, **{name: value for name, value in options.items() if name in taken})
 
@@ -53,7 +54,8 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
         ValueError: the photographs or the file cannot be used; the message is one line.
     """
     fitted = hider.fit_secret(secret.image, cover.image)
-    photos.write_photo(hider.hide(cover.image, fitted), file, overwrite=True)
+    stego, remarks = hider.hide_remarked(cover.image, fitted)
+    photos.write_photo(stego, file, overwrite=True)
     stego = photos.read_photo(file).image
     revealed = hider.reveal(stego)
 
@@ -62,7 +64,7 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     if fitted.shape != secret.image.shape:
         way = "scaled and cropped" if hider.same_size else "scaled"
         lines.append(f"The secret was {way} to {size_of(fitted)}.")
-    lines += hider.remarks(cover.image, fitted)
+    lines += [f"{remark}." for remark in remarks]
     if hider.key is None:
         lines.append("There is no password: anyone who has steglib can reveal the secret.")
     return (cover.image, fitted, stego, revealed), lines
@@ -159,8 +161,8 @@ class _Panel(widgets.VBox):
     def __repr__(self):  # all that GitHub shows
         return f"(Run this notebook: here you {self.appears}.)"  # ipywidgets cuts it after 110
 
-    def _load(self, base=None):
-        return load(self.model.value, base, self.password.value)
+    def _load(self, rate=None):
+        return load(self.model.value, rate, self.password.value)
 
     def _press(self, _):
         self.button.disabled, self.message.value, self.link.value = True, "Working …", ""
@@ -182,23 +184,24 @@ class HidePanel(_Panel):
         file: what to write, a PNG file.
         cover, secret: what to choose first, for `read`.
         model: one of the zoo for photos.
-        base: of a model that has one, 2…16.
+        rate: of a model that has one, bits in each sample, one of `RATES`; 0 for as few as needed.
         password: seals the secret; "" for none.
         magnify: differences are shown times this.
     """
 
     appears = "choose two photographs and a model, press Hide, and see the six pictures"
 
-    def __init__(self, file, cover, secret, model, base=5, password="", magnify=20):
+    def __init__(self, file, cover, secret, model, rate=0, password="", magnify=20):
         self.file, self.magnify = file, magnify
         self.cover = Picker("Cover: all may see it", [cover, *SAMPLES])
         self.secret = Picker("Secret: to be hidden in it", [secret, *SAMPLES])
-        self.base = widgets.IntSlider(base, 2, 16, description="base L")
+        options = [(f"{rate:g} bits" if rate else "as needed", rate) for rate in RATES]
+        self.rate = widgets.Dropdown(options=options, value=rate, description="rate")
         pickers = self.cover, self.secret
-        super().__init__("Hide", pickers, {"base": self.base}, model, password)
+        super().__init__("Hide", pickers, {"rate": self.rate}, model, password)
 
     def _work(self):
-        hider, cover, secret = self._load(self.base.value), self.cover.read(), self.secret.read()
+        hider, cover, secret = self._load(self.rate.value), self.cover.read(), self.secret.read()
         images, lines = try_out(hider, cover, secret, self.file)
         figure, file = pictures.show_hiding(*images, self.magnify), io.BytesIO()
         figure.savefig(file, bbox_inches="tight")
