@@ -139,9 +139,10 @@ class Trellis:
 
     def _syndrome(self, residues, batch):
         """What samples say, [segments, count]. float32 adds such whole numbers exactly."""
-        (segments, length, several), count = batch.shape, batch.count
-        samples = residues[batch.samples].reshape(segments, length * several)
-        elements = sum(samples[:, i::several].astype(np.float32) for i in range(several))
+        (segments, length, _), count = batch.shape, batch.count
+        samples = residues[batch.samples].reshape(batch.shape)
+        elements = np.einsum("ijk->ij", samples, dtype=np.uint32) % np.uint32(self.base)
+        elements = elements.astype(np.float32)
         weights, ends = _weights(self, length, count), [0, *_ends(length, count).tolist()]
         said = np.empty((segments, count), np.uint32)
         for first in range(0, count, TOGETHER):  # most weights are 0
