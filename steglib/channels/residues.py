@@ -80,10 +80,10 @@ class ResidueChannel:
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries; 0 where nothing fits."""
         layout, samples = self._layouts[0], math.prod(shape)
-        room = _room(samples, layout)
-        if layout.memory > 1:
-            room = _room_at(self._rate, samples, layout)
-        return max(0, layout.free(room))
+        free = max(x.free(_room(samples, x)) for x in self._layouts)
+        if layout.memory > 1:  # with parity, a little less room may hold a little more
+            free = min(free, layout.free(_room_at(self._rate, samples, layout)))
+        return max(0, free)
 
     def write(self, cover, data: bytes, kind: Kind = Kind.RAW, size=None) -> np.ndarray:
         """The stego image: of all that say the data, one that is about the nearest to the cover.
@@ -121,14 +121,15 @@ class ResidueChannel:
     def _layout_for(self, length, cover):
         """Where so many bytes fit; of trellises, the first one that changes least."""
         free = self.capacity(cover.shape)
-        if length > free:
+        fitting = (x for x in self._layouts if length <= x.free(_room(cover.size, x)))
+        layout = next(fitting, None)
+        if length > free or layout is None:
             raise ValueError(
                 f"{length} bytes do not fit: at {self.name}, a cover of {cover.shape[1]}×"
                 f"{cover.shape[0]} pixels carries {free}, after a head of "
                 f"{8 * self._layouts[0].head_size} samples."
             )
-        fitting = (x for x in self._layouts if length <= x.free(_room(cover.size, x)))
-        return next(fitting)
+        return layout
 
     def attempts(self) -> tuple["ResidueChannel"]:
         """This channel: it promises nothing that it might not hold."""

@@ -18,7 +18,7 @@ from steglib.channels.seal import DRAWN, Seal
 # k digits ↔ m bits: a part of the format, so written files depend on it.
 GROUPS = {2: (64, 64), 3: (36, 57), 4: (32, 64), 5: (25, 58), 6: (24, 62), 7: (20, 56)}
 GROUPS |= {8: (21, 63), 9: (18, 57), 10: (19, 63), 11: (11, 38), 12: (12, 43), 13: (10, 37)}
-GROUPS |= {14: (15, 57), 15: (10, 39), 16: (16, 64)}
+GROUPS |= {14: (15, 57), 15: (10, 39), 16: (16, 64), 19: (13, 55)}  # the last for a trellis
 
 
 def filled(data, count, base, seal=None, seed=0):
@@ -38,10 +38,10 @@ def fresh():
 
 
 def test_groups():
-    assert {base: group(base) for base in BASES} == GROUPS
+    assert {base: group(base) for base in (*BASES, 19)} == GROUPS
 
 
-@pytest.mark.parametrize("base", BASES)
+@pytest.mark.parametrize("base", GROUPS)
 def test_room_and_need_agree(base):
     for length in (*range(200), 10_000, 1_234_567):
         count = digits_for(length, base)
@@ -51,11 +51,29 @@ def test_room_and_need_agree(base):
 
 
 @settings(deadline=None, max_examples=100)
-@given(st.sampled_from(BASES), st.binary(max_size=90), st.integers(0, 60), st.integers(0, 2**32))
+@given(st.sampled_from([*GROUPS]), st.binary(max_size=90), st.integers(0, 60), st.integers(0))
 def test_bytes_come_back(base, data, more, seed):
     digits = filled(data, digits_for(len(data), base) + more, base, seed=seed)
     assert digits.max(initial=0) < base
     assert collected(digits, base, len(data)) == data
+
+
+@pytest.mark.parametrize("base", GROUPS)
+@pytest.mark.parametrize("length", [0, 1, 99, 300_001])
+def test_without_noise_digits_end_with_the_data(base, length):
+    data, count = np.random.default_rng(length).bytes(length), digits_for(length, base)
+    digits = np.full(count + 600_000, 255, np.uint8)
+    for part, found in fill(data, len(digits), base, None):
+        digits[part] = found
+    assert digits[:count].max(initial=0) < base and (digits[count:] == 255).all()
+    assert collected(digits[:count], base, length) == data
+
+
+def test_digits_after_the_data_are_noise():
+    digits = filled(b"few", 9_999, 8)[digits_for(3, 8) :]
+    counts = np.bincount(digits, minlength=8)
+    assert 0.8 * counts.max() < counts.min()
+    assert np.array_equal(digits, filled(b"few", 9_999, 8)[digits_for(3, 8) :])
 
 
 @pytest.mark.parametrize("base", [2, 5, 13])
