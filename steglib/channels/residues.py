@@ -28,9 +28,7 @@ from steglib.images.arrays import check_image
 __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
 
 RATE = 2.32  # bits a sample, of which no more are used unless asked for
-RATES = dict(zip((1.47, 2.02, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
-# Measured: bits a sample, and dB of a cover without samples near 0 or 255.
-MEASURED = ()
+RATES = dict(zip((1.47, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
 
 
 def expected_psnr(base: int, cover=None) -> float:
