@@ -54,7 +54,7 @@ class Trellis:
     """A code that says symbols mod `base` by changes of samples.
 
     Attributes:
-        base: 2 or more.
+        base: 2…128.
         memory: how many symbols a sample counts towards, 1 or more. There are base^memory states:
             more of them take more time and change less.
         seed: of the weights; None for one with which little is changed, as far as that is known.
@@ -68,7 +68,7 @@ class Trellis:
     seed: int | None = None
 
     def __post_init__(self):
-        if self.base < 2 or self.memory < 1:
+        if self.base not in range(2, 129) or self.memory < 1:
             raise ValueError(f"There is no trellis of base {self.base} and memory {self.memory}.")
 
     def read(self, residues, count: int) -> np.ndarray:
@@ -157,11 +157,11 @@ class Trellis:
         """The changes of each element, uint8 [length, segments].
 
         Args:
-            costs: float32 [length, base, segments].
+            costs: float32 [length, base, segments], which are overwritten.
             wanted: the symbols that the changes are to say, [count, segments].
         """
         (length, base, segments), every = costs.shape, np.arange(costs.shape[2])
-        changes, costs = self._some_changes(wanted, length), costs.copy()
+        changes = self._some_changes(wanted, length)
         # What is left to find says only zeros: ways to other symbols need not be kept.
         for last in _ends(length, len(wanted)) - 1:
             turned = (changes[last] + np.arange(base)[:, None]) % base
