@@ -69,3 +69,35 @@ def to_array(picture: Image.Image) -> np.ndarray:
         bottom = min(top + 256, height)
         image[top:bottom] = picture.crop((0, top, width, bottom)).convert("RGB")
     return image
+
+
+def cut_squares(images, side: int, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Squares that lie side by side in images, from the middle of each.
+
+    Args:
+        images: uint8 [h, w, 3] each; of smaller ones, there is nothing.
+        side: in pixels.
+        most: at most so many of each image, spread evenly over it; None for all.
+
+    Returns:
+        uint8 [n, side, side, 3], and int [n], from which image each is.
+
+    Raises:
+        ValueError: all images are smaller.
+    """
+    squares, numbers = [], []
+    for number, image in enumerate(images):
+        rows, columns = np.array(image.shape[:2]) // side
+        top, left = np.array(image.shape[:2]) % side // 2
+        cells = [divmod(i, columns) for i in _spread(rows * columns, most)]
+        squares += [image[top + side * y :, left + side * x :][:side, :side] for y, x in cells]
+        numbers += [number] * len(cells)
+    if not squares:
+        raise ValueError(f"No image has {side}×{side} pixels.")
+    return np.stack(squares), np.array(numbers)
+
+
+def _spread(count, most):
+    """At most so many of 0…count − 1, evenly spread."""
+    most = count if most is None else min(count, most)
+    return (2 * np.arange(most) + 1) * count // (2 * max(most, 1))
