@@ -9,6 +9,7 @@ from steglib.images.arrays import check_image
 from steglib.images.filters import box_mean, high_pass
 
 FLATTEST = 1e-3  # texture counts as at least this
+NEAREST = 1e-3  # part of a change's cost, at least, for who knows where the sample was
 AGREEMENT = 9  # so many times cheaper is a change that agrees with those around
 # A quarter of one colour's samples each, as [rows, columns, colour], in the order of embedding.
 PARTS = [
@@ -44,6 +45,19 @@ def hill(cover) -> np.ndarray:
 def root_hill(cover) -> np.ndarray:
     """The square root of `hill`: who knows the costs gains less by looking where they are low."""
     return np.sqrt(hill(cover))
+
+
+def informed(cover, unrounded) -> np.ndarray:
+    """`hill` for a sender who knows the cover as it was before rounding.
+
+    The nearer that was to the next level, the less it costs to move there (Denemark and Fridrich,
+    2015, https://doi.org/10.1145/2756601.2756602).
+
+    Args:
+        unrounded: float [h, w, 3], grey levels.
+    """
+    costs, up = hill(cover), np.clip(unrounded - cover, -0.5, 0.5).astype(np.float32)
+    return costs * np.maximum(1 - 2 * np.maximum(np.stack([up, -up]), 0), np.float32(NEAREST))
 
 
 def together(costs, changes, part) -> np.ndarray:

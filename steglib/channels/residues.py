@@ -19,6 +19,7 @@ import zlib
 import numpy as np
 
 from steglib.channels import digits, frame, trellis
+from steglib.channels.channel import Channel
 from steglib.channels.digits import BASES, check_base
 from steglib.channels.frame import Kind, Layout, Payload
 from steglib.channels.parity import WORD
@@ -50,7 +51,7 @@ def expected_psnr(base: int, cover=None) -> float:
     return 10 * math.log10(255**2 / mse)
 
 
-class ResidueChannel:
+class ResidueChannel(Channel):
     """Writes bytes into the residues of a cover's samples. Reads any base, rate and level.
 
     Args:
@@ -127,22 +128,6 @@ class ResidueChannel:
             )
         fitting = (x for x in self._layouts if length <= x.free(_room(cover.size, x)))
         return next(fitting)
-
-    def attempts(self) -> tuple["ResidueChannel"]:
-        """This channel: it promises nothing that it might not hold."""
-        return (self,)
-
-    def probe(self, cover) -> list[str]:
-        """What would break in a cover: nothing."""
-        return []
-
-    def broken(self, stego, data: bytes) -> list[str]:
-        """What was promised and does not hold: nothing."""
-        return []
-
-    def remarks(self, broken: list[str]) -> list[str]:
-        """Lines to say about what `broken` found."""
-        return []
 
     def read(self, stego) -> Payload:
         """What `write`, with the same key, hid in `stego`, uint8 [h, w, 3].
