@@ -14,6 +14,7 @@ class Hider:
         min_side: the least height and width it takes, in pixels.
         same_size: whether a secret must be of its cover's size.
         key: the password that seals what it hides, bytes; None for none.
+        takes_unrounded: whether `hide_remarked` takes the cover as it was before rounding, too.
         detects: whether `reveal` raises PayloadError for an image that hides nothing.
     """
 
@@ -21,6 +22,7 @@ class Hider:
     min_side = 1
     same_size = True
     key = None
+    takes_unrounded = False
     detects = False
 
     def hide(self, cover, secret) -> np.ndarray:

@@ -82,6 +82,18 @@ def _jpeg_proof(weights, **options):
     return CodedHider((codec, PictureFile("avif")), JpegChannel(**options), "jpeg-proof")
 
 
+def _quiet(weights, **options):
+    from steglib.channels.quiet import QuietChannel
+    from steglib.codec.codec import Codec
+    from steglib.models.baselines import PictureFile
+    from steglib.models.coded import CodedHider
+
+    channel = QuietChannel(**options)
+    with _reading(weights):
+        codec = Codec.load(weights)
+    return CodedHider((codec, PictureFile("avif")), channel, "quiet")
+
+
 def _networks(weights):
     from steglib.models import encoder_decoder
 
@@ -128,6 +140,11 @@ MODELS: dict[str, Entry] = {
         "digits in the coefficients that JPEG rounds: every byte comes through JPEG files",
         functools.partial(_jpeg_proof, WEIGHTS / "residue.npz"),
         ("quality", "key", "level", "file", "price"),
+    ),
+    "quiet": Entry(
+        "few bytes, where texture hides them from detectors; needs a key",
+        functools.partial(_quiet, WEIGHTS / "residue.npz"),
+        ("rate", "key"),
     ),
     "classic": Entry(
         "an encoder and a decoder, two networks around linear hiding",

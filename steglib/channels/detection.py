@@ -1,7 +1,10 @@
 """Reads an image without being told which channel wrote it."""
 
+import contextlib
+
 from steglib.channels.frame import Payload, PayloadError
 from steglib.channels.jpeg import QUALITIES, JpegChannel
+from steglib.channels.quiet import QuietChannel
 from steglib.channels.residues import ResidueChannel
 
 
@@ -16,6 +19,9 @@ def read(stego, key: bytes | None = None) -> Payload:
     try:
         return ResidueChannel(key=key).read(stego)
     except PayloadError as error:
+        if key is not None:
+            with contextlib.suppress(PayloadError):
+                return QuietChannel(key).read(stego)
         for quality in QUALITIES:
             payload = JpegChannel(quality, key).read_if_any(stego)
             if payload is not None:

@@ -19,6 +19,7 @@ import numpy as np
 
 from steglib import workers
 from steglib.channels import digits, frame
+from steglib.channels.channel import Channel
 from steglib.channels.coefficients import (
     Design,
     Reader,
@@ -74,7 +75,7 @@ def promised(quality: int, twice: bool) -> list[tuple[int, ...]]:
     return [*((q,) for q in range(quality, BEST + 1)), *pairs]
 
 
-class JpegChannel:
+class JpegChannel(Channel):
     """Writes bytes into a photograph so that they come through JPEG.
 
     Args:

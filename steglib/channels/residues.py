@@ -19,6 +19,7 @@ import zlib
 import numpy as np
 
 from steglib.channels import digits, frame, trellis
+from steglib.channels.channel import Channel
 from steglib.channels.digits import BASES, check_base
 from steglib.channels.frame import Kind, Layout, Payload
 from steglib.channels.parity import WORD
@@ -28,9 +29,7 @@ from steglib.images.arrays import check_image
 __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
 
 RATE = 2.32  # bits a sample, of which no more are used unless asked for
-RATES = dict(zip((1.47, 2.02, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
-# Measured: bits a sample, and dB of a cover without samples near 0 or 255.
-MEASURED = ()
+RATES = dict(zip((1.47, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
 
 
 def expected_psnr(base: int, cover=None) -> float:
@@ -52,7 +51,7 @@ def expected_psnr(base: int, cover=None) -> float:
     return 10 * math.log10(255**2 / mse)
 
 
-class ResidueChannel:
+class ResidueChannel(Channel):
     """Writes bytes into the residues of a cover's samples. Reads any base, rate and level.
 
     Args:
@@ -130,22 +129,6 @@ class ResidueChannel:
                 f"{8 * self._layouts[0].head_size} samples."
             )
         return layout
-
-    def attempts(self) -> tuple["ResidueChannel"]:
-        """This channel: it promises nothing that it might not hold."""
-        return (self,)
-
-    def probe(self, cover) -> list[str]:
-        """What would break in a cover: nothing."""
-        return []
-
-    def broken(self, stego, data: bytes) -> list[str]:
-        """What was promised and does not hold: nothing."""
-        return []
-
-    def remarks(self, broken: list[str]) -> list[str]:
-        """Lines to say about what `broken` found."""
-        return []
 
     def read(self, stego) -> Payload:
         """What `write`, with the same key, hid in `stego`, uint8 [h, w, 3].

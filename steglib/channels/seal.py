@@ -24,6 +24,25 @@ def password(phrase: str) -> bytes:
     return unicodedata.normalize("NFC", phrase).encode()
 
 
+class Shuffle:
+    """Orders that nobody can tell who does not know the password, one after the other.
+
+    Args:
+        password: not empty.
+        purpose: another one gives other orders.
+    """
+
+    def __init__(self, password: bytes, purpose: bytes):
+        key = Scrypt(salt=purpose, length=32, n=COST, r=8, p=1).derive(password)
+        self._stream = Cipher(ChaCha20(key, bytes(16)), None).encryptor()
+
+    def order(self, count: int) -> np.ndarray:
+        """0…count − 1 in the next order, int64 [count]."""
+        drawn = np.frombuffer(self._stream.update(bytes(8 * count)), "<u8")
+        low = np.uint64(2 ** count.bit_length() - 1)  # there, each number is beside its place
+        return (np.sort(drawn & ~low | np.arange(count, dtype=np.uint64)) & low).astype(np.int64)
+
+
 class Seal:
     """One payload's keys.
 

@@ -25,12 +25,13 @@ from steglib import workers
 
 SEGMENT = 512  # elements, at least, if there are so many;
 SHORT, MANY = 128, 64  # in small images fewer, but not less than 128, to make 64 segments
+AHEAD = 2  # elements more for the first symbol
 WIDEST = 16  # elements for a symbol, at most: where there are more samples, several are an element
 TOGETHER = 64  # symbols
-AT_ONCE = 2**16  # states of segments that are gone through together
+AT_ONCE = 2**17  # states of segments that are gone through together
 KEPT = 2**24  # costs that are remembered at once
-SHIPPED = (3, 4), (5, 3), (7, 3), (11, 3), (19, 2)  # base and memory; frames name them by place
-SEEDS = {(3, 4): 12, (3, 5): 0, (5, 3): 9, (7, 3): 12, (11, 3): 0, (19, 2): 14}  # of good columns
+SHIPPED = (3, 5), (7, 3), (11, 3), (19, 2)  # base and memory; frames name them by place
+SEEDS = {(3, 5): 0, (7, 3): 5, (11, 3): 0, (19, 2): 14}  # from `research.payload`
 
 
 class Batch(NamedTuple):
@@ -53,9 +54,10 @@ class Trellis:
     """A code that says symbols mod `base` by changes of samples.
 
     Attributes:
-        base: 2 or more.
+        base: 2…128.
         memory: how many symbols a sample counts towards, 1 or more. There are base^memory states:
             more of them take more time and change less.
+        seed: of the weights; None for one with which little is changed, as far as that is known.
 
     Raises:
         ValueError: another base or memory.
@@ -63,9 +65,10 @@ class Trellis:
 
     base: int
     memory: int
+    seed: int | None = None
 
     def __post_init__(self):
-        if self.base < 2 or self.memory < 1:
+        if self.base not in range(2, 129) or self.memory < 1:
             raise ValueError(f"There is no trellis of base {self.base} and memory {self.memory}.")
 
     def read(self, residues, count: int) -> np.ndarray:
@@ -155,11 +158,11 @@ class Trellis:
         """The changes of each element, uint8 [length, segments].
 
         Args:
-            costs: float32 [length, base, segments].
+            costs: float32 [length, base, segments], which are overwritten.
             wanted: the symbols that the changes are to say, [count, segments].
         """
         (length, base, segments), every = costs.shape, np.arange(costs.shape[2])
-        changes, costs = self._some_changes(wanted, length), costs.copy()
+        changes = self._some_changes(wanted, length)
         # What is left to find says only zeros: ways to other symbols need not be kept.
         for last in _ends(length, len(wanted)) - 1:
             turned = (changes[last] + np.arange(base)[:, None]) % base
@@ -211,14 +214,15 @@ class _Step:
         digits = after[:, None] // power % base
         moves = np.arange(base)
         sources = (digits - moves[:, None, None] * column) % base @ power
-        if first:
+        if first:  # the highest digit tells the only move: equal for a run of states
             possible = sources < base ** (trellis.memory - 1)
             moves = possible.argmax(0)[None]
             sources = np.take_along_axis(sources, moves, 0)
         else:
             moves = np.broadcast_to(moves[:, None], sources.shape)
         self.sources, self.moves = sources.astype(np.intp), moves.astype(np.intp)
-        self.ways = len(sources)
+        self.ways, states = sources.shape
+        self.runs = base if first and states % base == 0 else 1
 
     def least(self, before, cost):
         """The cost of the cheapest way to each state, float32 [states, segments]."""
@@ -227,7 +231,8 @@ class _Step:
         for way, (sources, moves) in enumerate(zip(self.sources, self.moves, strict=True)):
             found = other if way else least
             np.take(before, sources, 0, out=found, mode="clip")
-            found += cost[moves[0]] if self.ways > 1 else cost.take(moves, 0)
+            runs = found.reshape(self.runs, -1, before.shape[1])
+            runs += cost[moves[:: len(moves) // self.runs], None]
             if way:
                 np.minimum(least, other, out=least)
         return least
@@ -242,13 +247,13 @@ class _Step:
 
 
 @functools.cache
-def _columns(trellis, count, seed=None):
+def _columns(trellis, count):
     """Weights by which the elements of a symbol count, int [count, memory].
 
     The first and the last have inverses mod the base.
     """
     base, memory = trellis.base, trellis.memory
-    seed = SEEDS.get((base, memory), 0) if seed is None else seed
+    seed = SEEDS.get((base, memory), 0) if trellis.seed is None else trellis.seed
     drawn = [
         [zlib.crc32(b"%d %d %d" % (seed, row, column)) >> 8 for column in range(memory)]
         for row in range(count)
@@ -262,8 +267,12 @@ def _columns(trellis, count, seed=None):
 
 
 def _ends(length, count):
-    """Behind which elements symbols are complete: evenly spread."""
-    return np.arange(1, count + 1) * length // count
+    """Behind which elements symbols are complete: evenly spread.
+
+    But for the first one, which only its own elements can say: it has up to `AHEAD` more.
+    """
+    ahead = min(AHEAD, length - count)
+    return ahead + np.arange(1, count + 1) * (length - ahead) // count
 
 
 @functools.lru_cache(8)

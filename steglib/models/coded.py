@@ -26,9 +26,7 @@ class CodedHider(Hider):
             `encode_measured(pictures, size, enough)`, `decode(codes, height, width)`,
             `fits(picture, size)`, `kind`, `least_bits` (for a pixel; with fewer, a picture scaled
             down and up again looks better) and `min_side`.
-        channel: bytes in an image: a `ResidueChannel` or a `JpegChannel`. Has `capacity(shape)`,
-            `write(cover, data, kind, size)`, `attempts()`, `probe(cover)`, `broken(stego, data)`,
-            `key` and `name`.
+        channel: bytes in an image, a `channels.channel.Channel`.
         name: what tables call it, the codec's name by default; the channel's is added.
         enough: PSNR in dB about which a secret need not be better, so that the cover is changed
             less; None to use all that the channel has.
@@ -42,6 +40,7 @@ class CodedHider(Hider):
         self.codec, self.channel, self.key = self.codecs[0], channel, channel.key
         aim = channel.name if enough is None else f"{enough:g} dB"
         self.name, self.enough = f"{name or self.codec.name}, {aim}", enough
+        self.takes_unrounded = channel.takes_unrounded
         self.min_side = max(codec.min_side for codec in self.codecs)
 
     def fit_secret(self, secret, cover) -> np.ndarray:
@@ -54,10 +53,14 @@ class CodedHider(Hider):
             fitted = scale_to(secret, pixels, MAX_SIDE)
         return fitted
 
-    def hide_remarked(self, cover, secret) -> tuple[np.ndarray, list[str]]:
-        """As `Hider.hide_remarked`: how much is hidden, how well, and what was tried for that."""
+    def hide_remarked(self, cover, secret, **known) -> tuple[np.ndarray, list[str]]:
+        """As `Hider.hide_remarked`: how much is hidden, how well, and what was tried for that.
+
+        Args:
+            known: of the cover, what the channel's `write` takes.
+        """
         remarks = []
-        return self._hide(*self._check_both(cover, secret), remarks)[0], remarks
+        return self._hide(*self._check_both(cover, secret), remarks, known)[0], remarks
 
     def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
         """As `Hider.reveal_remarked`; while it decodes, it does not hold on to a huge `stego`."""
@@ -95,7 +98,7 @@ class CodedHider(Hider):
     def _fits(self, secret, room):
         return any(codec.fits(secret, room) for codec in self.codecs)
 
-    def _hide(self, covers, secrets, remarks=None):
+    def _hide(self, covers, secrets, remarks=None, known=None):
         size = secrets.shape[1:3]
         check_size(*size)
         if not self.channel.capacity(covers.shape[1:]):
@@ -109,14 +112,16 @@ class CodedHider(Hider):
             trying = [i for i in left if not broken[i]]
             codes = self._encode(secrets[trying], channel.capacity(covers.shape[1:]))
             for i, (kind, code, _) in zip(trying, codes, strict=True):
-                stegos[i] = channel.write(covers[i], code, kind, size)
+                stegos[i] = channel.write(covers[i], code, kind, size, **known or {})
                 broken[i] = channel.broken(stegos[i], code)
             if remarks is not None:
                 remarks += channel.remarks(broken[left[0]])
             left = [i for i in left if broken[i]]
             if not left:
                 if remarks is not None:
-                    remarks.append(_about(*codes[0][1:], covers[0]))
+                    _, code, error = codes[0]
+                    remarks += channel.about(covers[0], code)
+                    remarks.append(f"the secret comes back with about {_psnr(error):.1f} dB")
                 # A huge one is not copied.
                 return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
         raise ValueError(
@@ -152,9 +157,5 @@ class CodedHider(Hider):
         return self.decode([self.read(stego) for stego in stegos])
 
 
-def _about(code, error, cover):
-    psnr = 10 * math.log10(255**2 / max(error, metrics.ROUNDING))
-    return (
-        f"{8 * len(code) / cover.size:.3g} bits in each sample; the secret comes back with about "
-        f"{psnr:.1f} dB"
-    )
+def _psnr(error):
+    return 10 * math.log10(255**2 / max(error, metrics.ROUNDING))

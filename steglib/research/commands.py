@@ -90,6 +90,9 @@ def _add_benchmark(commands):
         help="instead compare codecs on them, or on those of --data: most of an hour",
     )
     what.add_argument(
+        "--rates", action="store_true", help="instead fill a cover of 12 megapixels: minutes"
+    )
+    what.add_argument(
         "--damage", action="store_true", help="instead find what error correction mends: minutes"
     )
     what.add_argument(
@@ -117,13 +120,15 @@ def _add_benchmark(commands):
 
 
 def _benchmark(options):
-    from steglib.research import photographs, survival
+    from steglib.research import payload, photographs, survival
 
     if options.learn:
         return _benchmark_learning(options)
     if options.photographs:
         trained = [name for name, entry in zoo.MODELS.items() if entry.weights]
         table = photographs.score_photographs([zoo.load_model(name) for name in trained])
+    elif options.rates:
+        table = payload.payloads()
     elif options.damage:
         table = survival.survived_damage()
     elif options.survive:

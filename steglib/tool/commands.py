@@ -25,6 +25,7 @@ resizing and messengers that recompress destroy the secret. With --survive it co
   steglib hide cover.jpg secret.jpg -o stego.png
   steglib hide cover.jpg secret.jpg -o stego.png --rate 1.45 --key-prompt
   steglib hide cover.jpg secret.jpg -o stego.jpg --survive 75 --longest 1600
+  steglib hide cover.png secret.jpg -o stego.png --quiet --key-prompt
   steglib hide holiday/*.jpg secret.jpg -o stegos/ --key-file key.txt --protect low
 """
 REVEAL = """Reveal what stego pictures hide.
@@ -111,15 +112,22 @@ def _add_hide(commands):
     parser.add_argument(
         "--model",
         help=f"{'; '.join(models)}; or a file that a training wrote (default: residue, or "
-        "jpeg-proof with --survive)",
+        "jpeg-proof with --survive, quiet with --quiet)",
     )
-    parser.add_argument(
+    kinds = parser.add_mutually_exclusive_group()
+    kinds.add_argument(
         "--survive",
         type=int,
         choices=QUALITIES,
         metavar="QUALITY",
         help="come through JPEG of this quality and all above it: 50, 75 or 85. What that promises "
         "is tried before the file is written",
+    )
+    kinds.add_argument(
+        "--quiet",
+        action="store_true",
+        help="few bytes, where texture hides them from detectors; needs a key, and a cover that "
+        "never was a JPEG file of this size",
     )
     parser.add_argument(
         "--longest",
@@ -226,7 +234,7 @@ def _hide(options):
     outputs = _outputs(options, options.covers, options.secret, jpeg=bool(options.survive))
     secret = jobs.read_once(options.secret)
     settings = jobs.Settings(
-        model=options.model or ("jpeg-proof" if options.survive else "residue"),
+        model=options.model or _usual_model(options),
         rate=options.rate,
         base=options.base,
         quality=options.survive,
@@ -253,6 +261,12 @@ def _hide(options):
     if settings.key is None and any(output.exists() for output in outputs):
         print("No key was given: anyone who has steglib can reveal the secret.")
     return code
+
+
+def _usual_model(options):
+    if options.quiet:
+        return "quiet"
+    return "jpeg-proof" if options.survive else "residue"
 
 
 def _reveal(options):

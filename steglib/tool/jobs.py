@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from steglib import progress, workers, zoo
-from steglib.channels import detection
+from steglib.channels import detection, quiet
 from steglib.channels import parity as correction
 from steglib.channels.frame import PayloadError
 from steglib.channels.jpeg import QUALITIES, JpegChannel
+from steglib.channels.quiet import QuietChannel
 from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import metrics
 from steglib.hider import Hider
@@ -79,9 +80,9 @@ def read(path: Path) -> Photo:
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     """Hides the secret in one cover. Returns lines to say about it."""
     hider, photo, secret = settings.hider(), read(cover), read_once(settings.secret).image
-    image = arrays.scale_to(photo.image, photo.image.size, settings.longest)
+    image, known = _scale(photo.image, settings.longest, hider)
     fitted = _fit(secret, image, hider, settings.size)
-    stego, remarks = hider.hide_remarked(image, fitted)
+    stego, remarks = hider.hide_remarked(image, fitted, **known)
     exif = photo.exif if settings.keep_metadata else b""
     photos.write_photo(stego, output, overwrite=settings.force, exif=exif, jpeg=settings.jpeg)
     lines = [f"{cover}: {note}" for note in photo.notes]
@@ -94,6 +95,15 @@ def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     psnr, changed = metrics.psnr(image[None], stego[None])[0], np.mean(image != stego)
     facts = size_of(stego), f"cover PSNR {psnr:.1f} dB", f"{100 * changed:.3g}% of samples changed"
     return [*lines, f"{output}: {', '.join(facts)}"]
+
+
+def _scale(image, longest, hider):
+    """The cover, no longer than that, and what only its sender knows of it."""
+    if longest and hider.takes_unrounded:
+        unrounded = arrays.scale_unrounded(image, longest)
+        if unrounded is not None:
+            return np.rint(unrounded).astype(np.uint8), {"unrounded": unrounded}
+    return arrays.scale_to(image, image.size, longest), {}
 
 
 def _fit(secret, cover, hider, size):
@@ -152,7 +162,7 @@ def _describe_room(image, key):
                 f"{_cover_psnr(image, float(found[1])):9.1f} dB {scores['secret_psnr']:10.1f} dB"
             )
     note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
-    return [*table, note, *_describe_survival(image, key)]
+    return [*table, note, *_describe_survival(image, key), *_describe_quiet(image)]
 
 
 def _cover_psnr(image, rate):
@@ -170,6 +180,15 @@ def _describe_survival(image, key):
         return ["  It is too small to carry anything through JPEG."]
     lines = [f"    quality {q} and more: {room:9,} bytes" for q, room in rooms.items()]
     return ["  Through JPEG (--survive), with the least protection:", *lines]
+
+
+def _describe_quiet(image):
+    """How much it hides quietly, or why nothing."""
+    if (reason := quiet.objection(image)) is not None:
+        return [f"  Quietly (--quiet): nothing. {reason}"]
+    channel = QuietChannel(b"any")
+    lines = channel.about(image, bytes(channel.capacity(image.shape)))
+    return ["  Quietly (--quiet), at most:", *(f"    {line}" for line in lines)]
 
 
 def size_of(image: np.ndarray) -> str:

@@ -24,6 +24,7 @@ from steglib.codec.learning import CodecConfig, CodecRecipe
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.models.plain import PlainConfig, PlainRecipe
 from steglib.models.robust import RobustConfig, RobustRecipe
+from steglib.steganalysis.networks import DetectorConfig, DetectorRecipe
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import load_config, load_history, train
 
@@ -34,7 +35,9 @@ RECIPES = {
     "plain": (PlainRecipe, PlainConfig(**FEW, **SMALL)),
     "robust": (RobustRecipe, RobustConfig(**FEW, **SMALL)),
     "residue": (CodecRecipe, CodecConfig(**FEW, updates=2)),
+    "detector": (DetectorRecipe, DetectorConfig(**FEW, updates=2, width=4)),
 }
+PICTURELESS = "residue", "detector"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,7 +78,7 @@ def test_a_run_folder_tells_all(make, run):
     assert history["epoch"].tolist() == [*range(3)]
     assert {"loss", "val_loss", "learning_rate"} <= set(history)
     assert list((run / "logs").rglob("events*"))
-    assert len(list((run / "samples").glob("*.png"))) == (3 if recipe.name != "residue" else 0)
+    assert len(list((run / "samples").glob("*.png"))) == 3 * (recipe.name not in PICTURELESS)
     assert load_config(run, recipe.config_class) == recipe.config
     assert scores["epoch"] == history["val_loss"].idxmin() + 1
     assert scores["loss"] == pytest.approx(history["val_loss"].min(), abs=1e-4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from steglib.images.arrays import check_images, fit_to, scale_to, to_array
+from steglib.images.arrays import check_images, cut_squares, fit_to, scale_to, to_array
 
 RED = (200, 30, 60)
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
@@ -64,3 +64,27 @@ def test_scale_to_a_longest_side():
 
 def test_scale_to_filters_first():
     assert_filtered(scale_to(STRIPES, 256))
+
+
+def test_squares_lie_side_by_side_in_the_middle():
+    sizes = (20, 30, 3), (7, 90, 3), (8, 8, 3)
+    images = [np.random.default_rng(i).integers(0, 256, s, np.uint8) for i, s in enumerate(sizes)]
+    squares, numbers = cut_squares(images, 8)
+    assert squares.shape == (7, 8, 8, 3) and numbers.tolist() == [0] * 6 + [2]
+    large, _, exact = images
+    rows = [
+        large[2 + 8 * y : 10 + 8 * y, 3 + 8 * x : 11 + 8 * x] for y in range(2) for x in range(3)
+    ]
+    assert np.array_equal(squares, np.stack([*rows, exact]))
+
+
+@pytest.mark.parametrize("most", [1, 2, 5, 6, 99])
+def test_at_most_so_many_squares_of_each_image(most):
+    images = np.arange(2 * 16 * 24 * 3, dtype=np.uint8).reshape(2, 16, 24, 3)
+    squares, numbers = cut_squares(images, 8, most)
+    assert np.bincount(numbers).tolist() == [min(most, 6)] * 2
+    every, _ = cut_squares(images, 8)
+    known = [square.tobytes() for square in every]
+    assert all(square.tobytes() in known for square in squares)
+    with pytest.raises(ValueError, match="No image has 17×17 pixels"):
+        cut_squares(images, 17)
