@@ -23,10 +23,10 @@ import numpy as np
 
 from steglib import workers
 
-SEGMENT = 512  # elements, at least, if there are so many;
-SHORT, MANY = 128, 64  # in small images fewer, but not less than 128, to make 64 segments
+LONG = 512, 128  # elements and symbols of a segment, at least, if there are so many;
+SHORT, MANY = (128, 64), 64  # in small images fewer, to make 64 segments
 AHEAD = 2  # elements more for the first symbol
-WIDEST = 16  # elements for a symbol, at most: where there are more samples, several are an element
+WIDEST = 8  # elements for a symbol, at most: where there are more samples, several are an element
 TOGETHER = 64  # symbols
 AT_ONCE = 2**17  # states of segments that are gone through together
 KEPT = 2**24  # costs that are remembered at once
@@ -82,7 +82,7 @@ class Trellis:
         def read(batch):
             symbols[batch.symbols] = self._syndrome(residues, batch).reshape(-1)
 
-        _in_threads(read, self._batches(len(residues), count, SEGMENT * AT_ONCE))
+        _in_threads(read, self._batches(len(residues), count, LONG[0] * AT_ONCE))
         return symbols
 
     def embed(self, residues, costs: Callable[[slice], np.ndarray], symbols) -> np.ndarray:
@@ -124,7 +124,8 @@ class Trellis:
             return []
         several = -(-samples // (WIDEST * symbols))
         elements = samples // several
-        segments = max(1, elements // SEGMENT, min(elements // SHORT, MANY))
+        long, short = (min(elements // e, symbols // s) for e, s in (LONG, SHORT))
+        segments = max(1, long, min(short, MANY))
         (length, longer), (count, fuller) = divmod(elements, segments), divmod(symbols, segments)
         states = self.base**self.memory
         step = max(1, min(AT_ONCE, kept // (1 + length - count)) // states)
