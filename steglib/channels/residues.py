@@ -74,7 +74,8 @@ class ResidueChannel(Channel):
         self.key, self._rate = key, rate or RATE
         kinds = RATES.values() if base is None else [(base, 1)]
         self._layouts = [Layout(q, key is not None, level, memory=memory) for q, memory in kinds]
-        self.name = f"{self._rate:g} bits a sample" if base is None else f"base {base}"
+        bits = "bit" if self._rate == 1 else "bits"
+        self.name = f"{self._rate:g} {bits} a sample" if base is None else f"base {base}"
 
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries; 0 where nothing fits."""

@@ -303,7 +303,7 @@ def _elements(costs, shape):
     """
     parts = costs.reshape(-1, *shape)
     if shape[2] == 1:
-        return np.ascontiguousarray(parts[..., 0].transpose(2, 0, 1)), None
+        return np.array(parts[..., 0].transpose(2, 0, 1), order="C"), None
     places = parts.argmin(3)
     least = np.take_along_axis(parts, places[..., None], 3)[..., 0]
     return np.ascontiguousarray(least.transpose(2, 0, 1)), places

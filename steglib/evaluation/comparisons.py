@@ -1,6 +1,7 @@
 """How hiders compare: their scores as bars, and cover against secret."""
 
 import itertools
+import re
 import textwrap
 
 import matplotlib.pyplot as plt
@@ -51,8 +52,8 @@ def trade_off(
     """PSNR (or SSIM) of the secret against that of the cover: up and right is better.
 
     Models whose names differ only after the last comma are joined by a line. What follows the
-    comma stands beside its point; a base or rate only at the highest point, as all of one have
-    nearly the same cover.
+    comma stands beside its point; a base or a rate only at the highest point, as all of one base
+    or rate have nearly the same cover.
 
     Args:
         summary: of `scores.summarise`.
@@ -95,17 +96,17 @@ def trade_off(
 
 
 def _settings(points, families, colours):
-    """([point], text, colour) of each setting; of a base or rate only at its highest point."""
-    bases = {}
+    """([point], text, colour) of each setting; of each base or rate only at its highest point."""
+    shared = {}
     for family, settings in families.items():
         for row, setting in settings.items():
-            if setting.startswith("base ") or setting.endswith("a sample"):
-                kept = bases.get(setting)
+            if re.match(r"base |.* bits? a sample$", setting):
+                kept = shared.get(setting)
                 if kept is None or points[row, 1] > kept[0][0][1]:
-                    bases[setting] = ([points[row]], setting, colours[family])
+                    shared[setting] = ([points[row]], setting, colours[family])
             elif setting:
                 yield [points[row]], setting, colours[family]
-    yield from bases.values()
+    yield from shared.values()
 
 
 def _label(axis, labels):

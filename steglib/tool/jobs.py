@@ -155,7 +155,7 @@ def _describe_room(image, key):
         "    rate       bytes   bits a pixel   cover PSNR   secret PSNR*",
     ]
     for name, scores in zoo.load_card("residue")["scores"].items():
-        if found := re.fullmatch(r"residue, (\S+) bits a sample", name):
+        if found := re.fullmatch(r"residue, (\S+) bits? a sample", name):
             room = ResidueChannel(key=key, rate=float(found[1])).capacity(image.shape)
             table.append(
                 f"    {found[1]:>4} {room:11,} {8 * room * 3 / image.size:14.2f} "

@@ -1,9 +1,10 @@
 """What a trellis says, written out once more: files that exist must remain readable."""
 
+import itertools
 import zlib
 from math import gcd
 
-SEEDS = {(3, 4): 12, (5, 3): 9, (7, 3): 12, (11, 3): 0, (19, 2): 14}
+SEEDS = {(3, 5): 0, (7, 3): 5, (11, 3): 0, (19, 2): 14}
 
 
 def column(base, memory, row):
@@ -30,9 +31,9 @@ def said(base, memory, residues, count):
     found, residues = [], [int(x) for x in residues]
     several, segments = parts(len(residues), count) if count else (1, [])
     for length, symbols in segments:
-        sums = [0] * (symbols + memory)
-        for symbol in range(symbols):
-            first, last = (i * length // symbols for i in (symbol, symbol + 1))
+        sums, ahead = [0] * (symbols + memory), min(2, length - symbols)
+        ends = [0, *(ahead + i * (length - ahead) // symbols for i in range(1, symbols + 1))]
+        for symbol, (first, last) in enumerate(itertools.pairwise(ends)):
             for element in range(first, last):
                 value = sum(residues[element * several : (element + 1) * several])
                 for place, weight in enumerate(column(base, memory, element - first)):

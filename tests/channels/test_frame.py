@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from steglib.channels import frame, parity, seal
 from steglib.channels.digits import BASES
 from steglib.channels.frame import Kind, Layout, Payload, PayloadError
+from steglib.channels.trellis import SHIPPED
 
 KEY = b"pass phrase"
 ROOM = 900  # bytes
@@ -34,8 +35,8 @@ class Shelf:
         return self.stored[:size]
 
 
-def packed(data=b"data", kind=Kind.RAW, size=(3, 5), base=5, key=None, level=0):
-    layout = Layout(base, key is not None, level)
+def packed(data=b"data", kind=Kind.RAW, size=(3, 5), base=5, key=None, level=0, memory=1):
+    layout = Layout(base, key is not None, level, memory=memory)
     return frame.pack(data, kind, size, layout, ROOM, key)
 
 
@@ -50,34 +51,77 @@ def changed(data, index, value):
 
 @pytest.mark.parametrize("key", [None, KEY])
 @pytest.mark.parametrize("level", LEVELS)
-def test_a_frame_comes_back(quick_scrypt, key, level):
-    layout = Layout(7, key is not None, level)
+@pytest.mark.parametrize("base, memory", [(7, 1), *SHIPPED])
+def test_a_frame_comes_back(quick_scrypt, key, level, base, memory):
+    layout = Layout(base, key is not None, level, memory=memory)
+    options = {"kind": Kind.WEBP, "base": base, "memory": memory, "key": key, "level": level}
     for length in (0, 1, layout.free(ROOM)):
         data = bytes(range(256)) * 4
-        shelf = shelved(data=data[:length], kind=Kind.WEBP, base=7, key=key, level=level)
-        assert len(shelf.stored) == layout.body_size(length, ROOM) <= ROOM
+        shelf = shelved(data=data[:length], **options)
+        room = layout.filled(length, ROOM)
+        assert len(shelf.stored) == layout.body_size(length, room) <= ROOM
         assert len(shelf.heads[level > 0]) == layout.head_size
         assert frame.unpack(shelf, key) == Payload(data[:length], Kind.WEBP, (3, 5), layout)
 
 
+@settings(deadline=None, max_examples=300)
+@given(
+    st.sampled_from([(5, 1), *SHIPPED]),
+    st.booleans(),
+    st.sampled_from(LEVELS),
+    st.integers(0, 20_000) | st.integers(4_000, 4_200),
+    st.floats(0, 1),
+)
+def test_a_body_takes_part_in_no_more_room_than_its_data_need(kind, sealed, level, room, share):
+    """Plain digits in all; and what fits, fits there, for writer and reader alike."""
+    layout = Layout(kind[0], sealed, level, memory=kind[1])
+    if (free := layout.free(room)) >= 0:
+        length = int(share * free)
+        filled = layout.filled(length, room)
+        assert length <= layout.free(filled)
+        assert layout.body_size(length, filled) <= filled <= room
+        assert filled == room or (kind[1] > 1 and layout.free(filled - 1) < length)
+        if kind[1] > 1 and not level:
+            assert filled == length + 16 * sealed
+
+
+@pytest.mark.parametrize("level, most", [(1, 400), (2, 460), (3, 700)])
+def test_a_protected_trellis_is_as_long_as_its_data_need(level, most):
+    lengths = [len(packed(bytes(n), base=7, memory=3, level=level).body) for n in (0, 9, 99, 300)]
+    assert lengths == sorted(lengths) and lengths[1] < 60 and 300 < lengths[-1] < most
+    assert len(packed(b"", level=level).body) > 860
+
+
 @pytest.mark.parametrize("base", BASES)
-def test_the_head_of_format_1(base):
+def test_the_head_of_format_2(base):
     """Written out once more: files that exist must remain readable."""
-    header = b"sg" + struct.pack(">BBIHH", 0x10, (base - 1) * 16 + 2, 4, 300, 200)
+    header = b"sg" + struct.pack(">BBIHH", 0x20, (base - 1) * 16 + 2, 4, 300, 200)
     preamble = header + struct.pack(">I", zlib.crc32(header + b"data"))
     framed = packed(kind=Kind.JPEG, size=(300, 200), base=base)
     assert (framed.head, framed.body, framed.seal) == (preamble, b"data", None)
     protected = packed(kind=Kind.JPEG, size=(300, 200), base=base, level=2)
-    assert protected.head[2] == 0x12 and protected.body[:4] == b"data"
+    assert protected.head[2] == 0x22 and protected.body[:4] == b"data"
     assert parity.correct_head(protected.head) == protected.head[:45]
 
 
+@pytest.mark.parametrize("number", range(len(SHIPPED)))
+def test_the_head_of_a_trellis_in_format_2(number):
+    base, memory = SHIPPED[number]
+    header = b"sg" + struct.pack(">BBIHH", 0x24, number * 16 + 2, 4, 300, 200)
+    preamble = header + struct.pack(">I", zlib.crc32(header + b"data"))
+    framed = packed(kind=Kind.JPEG, size=(300, 200), base=base, memory=memory)
+    assert (framed.head, framed.body, framed.seal) == (preamble, b"data", None)
+    protected = packed(kind=Kind.JPEG, size=(300, 200), base=base, memory=memory, level=3)
+    assert protected.head[2:4] == bytes([0x27, number * 16 + 2])
+
+
 @pytest.mark.parametrize("level", [0, 1])
-def test_the_sealed_head_of_format_1(quick_scrypt, level):
-    framed = packed(key=KEY, level=level)
+@pytest.mark.parametrize("memory, code, base", [(1, 0x20, 0x40), (3, 0x24, 0x20)])
+def test_the_sealed_head_of_format_2(quick_scrypt, level, memory, code, base):
+    framed = packed(base=11 if memory > 1 else 5, key=KEY, level=level, memory=memory)
     opened = seal.Seal(KEY, framed.head[:29])
     preamble = opened.mask(framed.head[29:45])
-    assert preamble[:4] == bytes([*b"sg", 0x10 | level, 0x40])
+    assert preamble[:4] == bytes([*b"sg", code | level, base])
     assert opened.decrypt(framed.body[:20], preamble) == b"data"
 
 
@@ -93,6 +137,9 @@ def test_layouts():
     for base in (0, 1, 17, 2.5, None):
         with pytest.raises(ValueError, match=f"base must lie in 2…16, not {base}"):
             Layout(base)
+    for base, memory in ((3, 2), (5, 4), (2, 0), (17, 3)):
+        with pytest.raises(ValueError, match=f"No trellis has base {base} and memory {memory}"):
+            Layout(base, memory=memory)
     for level in (-1, 4, 0.5, None):
         with pytest.raises(ValueError, match=f"level must lie in 0…3, not {level}"):
             Layout(5, level=level)
@@ -101,9 +148,11 @@ def test_layouts():
 def test_preambles_of_other_versions_and_impossible_ones():
     head = packed().head
     for index, value, match in (
-        (2, 0x20, "Another version.* format 2"),
-        (2, 0x11, "makes no sense"),  # protected, but not spread
-        (2, 0x14, "Another version.* level 4"),
+        (2, 0x10, "Another version.* format 1"),
+        (2, 0x30, "Another version.* format 3"),
+        (2, 0x21, "makes no sense"),  # protected, but not spread
+        (2, 0x28, "Another version.* format 2"),  # with a flag that nobody knows
+        (2, 0x2C, "Another version.* format 2"),
         (3, 0x47, "Another version.* codec 7"),
         (3, 0x00, "makes no sense"),  # base 1
         (4, 0xFF, f"cropped or damaged.* room for {ROOM}"),
@@ -113,6 +162,16 @@ def test_preambles_of_other_versions_and_impossible_ones():
     ):
         with pytest.raises(PayloadError, match=match):
             frame.unpack(Shelf(changed(head, index, value), b"data"))
+
+
+@pytest.mark.parametrize("level", [0, 2])
+def test_trellises_that_no_version_has(level):
+    head = packed(base=3, memory=5, level=level).head[:16]
+    for number in range(len(SHIPPED), 16):
+        other = changed(head, 3, number << 4)
+        other = parity.protect_head(other) if level else other
+        with pytest.raises(PayloadError, match="its preamble makes no sense"):
+            frame.unpack(Shelf(other, bytes(ROOM), level > 0))
 
 
 @pytest.mark.parametrize("key", [None, KEY])
@@ -159,29 +218,29 @@ def test_a_seal_that_begins_like_no_seal(quick_scrypt, monkeypatch, level):
 def test_a_protected_frame_that_begins_like_another():
     """What begins as one without error correction does is read as such first, then the other."""
     shelf = shelved(level=1)
-    shelf.heads[False] = b"sg\x10" + bytes(42)
+    shelf.heads[False] = b"sg\x20" + bytes(42)
     assert frame.unpack(shelf).data == b"data"
-    shelf.heads[True] = parity.protect_head(b"sg\x1f" + bytes(13))  # of another version
+    shelf.heads[True] = parity.protect_head(b"sg\x2f" + bytes(13))  # of another version
     with pytest.raises(PayloadError, match="makes no sense"):  # the first complaint counts
         frame.unpack(shelf)
 
 
 def test_more_data_than_parity_leaves_room_for():
-    preamble = struct.pack(">2sBBIHHI", b"sg", 0x11, 0x40, ROOM - 20, 3, 5, 0)
+    preamble = struct.pack(">2sBBIHHI", b"sg", 0x21, 0x40, ROOM - 20, 3, 5, 0)
     with pytest.raises(PayloadError, match=f"{ROOM - 20} bytes in room for 800"):
         frame.unpack(Shelf(parity.protect_head(preamble), bytes(ROOM), True))
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.binary(min_size=13, max_size=13), st.binary(max_size=ROOM))
-def test_garbage_raises_nothing_else(rest, body):
+@given(st.sampled_from([0x20, 0x24]), st.binary(min_size=13, max_size=13), st.binary(max_size=ROOM))
+def test_garbage_raises_nothing_else(code, rest, body):
     with pytest.raises(PayloadError):
-        frame.unpack(Shelf(b"sg\x10" + rest, body))
+        frame.unpack(Shelf(bytes([*b"sg", code]) + rest, body))
 
 
 @settings(deadline=None, max_examples=30)
-@given(*[st.integers(0, n) for n in (5, 255, 1000, 2**32 - 1)], st.binary(min_size=ROOM))
+@given(*[st.integers(0, n) for n in (7, 255, 1000, 2**32 - 1)], st.binary(min_size=ROOM))
 def test_protected_garbage_raises_nothing_else(level, codes, length, crc, body):
-    preamble = struct.pack(">2sBBIHHI", b"sg", 0x10 | level, codes, length, 3, 5, crc)
+    preamble = struct.pack(">2sBBIHHI", b"sg", 0x20 | level, codes, length, 3, 5, crc)
     with pytest.raises(PayloadError):
         frame.unpack(Shelf(parity.protect_head(preamble), body, True))

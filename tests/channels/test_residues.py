@@ -24,7 +24,7 @@ from steglib.evaluation import metrics
 KEY = b"pass phrase"
 SOME_BASES = 2, 3, 5, 6, 8, 12, 16
 RATES = 0.3, 1.0, 1.45, 2.0, 2.32, 3.0, 4.0
-TRELLISES = [(1.47, 3, 4), (2.02, 5, 3), (2.6, 7, 3), (3.3, 11, 3), (4.0, 19, 2)]  # up to a rate
+TRELLISES = [(1.47, 3, 5), (2.6, 7, 3), (3.3, 11, 3), (4.0, 19, 2)]  # up to a rate
 
 
 def channel(code, key=None, level=0):

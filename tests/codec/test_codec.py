@@ -40,7 +40,7 @@ def tile_codes(code, height, width):
 def write(codec, pictures, index):
     """The code of each picture, of one tile, with a step."""
     turns = codec._turns(pictures)
-    words = codec._write(codec._coefficients(pictures, turns), [index] * len(pictures))
+    words, _ = codec._write(codec._coefficients(pictures, turns), [index] * len(pictures))
     head = int(index).to_bytes(2, "big")
     return [head + bytes([turn]) + part for turn, part in zip(turns, words, strict=True)]
 
@@ -141,7 +141,7 @@ def test_the_estimate_of_a_length_is_right(codec, photos):
     """But for the last words, and what the least of costs are rounded by."""
     indices = np.linspace(0, 2300, len(photos)).astype(int)
     coefficients = codec._coefficients(photos, codec._turns(photos))
-    lengths = [8 * len(words) for words in codec._write(coefficients, indices)]
+    lengths = [8 * len(words) for words in codec._write(coefficients, indices)[0]]
     spare = lengths - codec._count_bits(coefficients, indices)
     assert spare.min() > -17 and spare.max() <= 65 and spare.mean() < 34
 
@@ -153,6 +153,72 @@ def test_more_bytes_show_more(codec, photos):
     ]
     assert (np.diff(psnr, axis=0) > 1).all()
     assert psnr[0].min() > 18 and psnr[-1].min() > 38
+
+
+PLENTY = 10**6  # bytes
+
+
+def psnrs(codec, pictures, codes):
+    return metrics.psnr(pictures, codec.decode(codes, *pictures.shape[1:3]))
+
+
+@pytest.mark.parametrize("enough, more", [(33, 1), (40, 1), (45, 0.9), (50, 0.3), (52, 0.4)])
+def test_as_good_as_asked_for(codec, photos, enough, more):
+    """But hardly better, so that a code is no longer than that takes; best at 50 dB."""
+    codes = codec.encode(photos[:12], PLENTY, enough)
+    found = psnrs(codec, photos[:12], codes)
+    assert enough - 0.3 < found.min() and found.max() < enough + more
+    assert codes == [codec.encode(photo[None], PLENTY, enough)[0] for photo in photos[:12]]
+    whole = codec.encode(photos[:12], 9000)
+    assert all(len(code) < len(other) for code, other in zip(codes, whole, strict=True))
+
+
+@pytest.mark.parametrize("height, width, enough", [(8, 520, 45), (30, 1030, 35), (520, 530, 40)])
+def test_tiles_as_good_as_asked_for(codec, cut, height, width, enough):
+    picture = cut(height, width)
+    (code,) = codec.encode(picture, PLENTY, enough)
+    assert psnrs(codec, picture, [code])[0] == pytest.approx(enough, abs=0.3)
+    assert len({head_of(part)[0] for part in tile_codes(code, height, width)}) == 1
+
+
+@pytest.mark.parametrize("size", [1000, 3777])
+def test_what_would_be_enough_does_not_fit(codec, photos, size):
+    """Then it makes no difference; nor is a code longer than without."""
+    assert codec.encode(photos[:6], size, 70) == codec.encode(photos[:6], size)
+    enough = {1000: 36, 3777: 50}[size]
+    some, all_ = codec.encode(photos, size, enough), codec.encode(photos, size)
+    lengths = np.array([[len(code) for code in codes] for codes in (some, all_)])
+    assert lengths.max() <= size and (lengths[0] <= 1.01 * lengths[1]).all()
+    short, found = lengths[0] < 0.95 * lengths[1], psnrs(codec, photos, some)
+    assert found[short].min() > enough - 0.3 and found.max() < enough + 2
+    assert 0 < short.sum() < len(photos)
+
+
+def test_pictures_that_need_little_to_be_good(codec):
+    """Flat ones, and noise: nothing fails where errors are 0, or the step is the coarsest."""
+    for picture in DEFECTS.values():
+        for enough in (1, 10, 40, 58, 59, 99):
+            ((code, error),) = codec.encode_measured(picture[None], PLENTY, enough)
+            found = psnrs(codec, picture[None], [code])[0]
+            assert found > min(enough, 52) - 0.5 and error > 0
+
+
+@pytest.mark.parametrize("size", [700, 2000, 6000])
+def test_errors_are_measured(codec, photos, size):
+    coded = codec.encode_measured(photos, size)
+    assert [code for code, _ in coded] == codec.encode(photos, size)
+    told = 10 * np.log10(255**2 / np.array([error for _, error in coded]))
+    found = psnrs(codec, photos, [code for code, _ in coded])
+    assert np.abs(told - found)[found < 53].max() < 0.3 and (found < 53).any()
+
+
+@pytest.mark.parametrize("height, width, size", [(30, 1030, 9000), (520, 530, 60_000)])
+def test_errors_of_tiles_are_measured(codec, cut, height, width, size):
+    picture = cut(height, width)
+    for enough in (None, 34):
+        ((code, error),) = codec.encode_measured(picture, size, enough)
+        told = 10 * np.log10(255**2 / error)
+        assert told == pytest.approx(psnrs(codec, picture, [code])[0], abs=0.3)
 
 
 def count_calls(monkeypatch, name):
@@ -245,12 +311,14 @@ def test_pictures_are_coded_as_if_alone(codec, photos, cut, sides, size, monkeyp
 def test_threads_change_nothing(codec, photos, cut, monkeypatch):
     """Neither batches of small pictures nor tiles."""
     monkeypatch.setattr(codec_module, "BATCH", 2 * 64 * 64)
-    for pictures, size in ((photos[:7], 900), (cut(520, 1031), 60_000)):
+    some = (photos[:7], 900, None), (photos[:7], 9000, 40), (cut(520, 1031), 60_000, None)
+    for pictures, size, enough in (*some, (cut(520, 600), 200_000, 35)):
         found = []
         for threads in (1, 2, 4):
             monkeypatch.setattr(workers, "THREADS", threads)
-            codes = codec.encode(pictures, size)
-            found.append((codes, codec.decode(codes, *pictures.shape[1:3])))
+            codes = codec.encode_measured(pictures, size, enough)
+            shown = codec.decode([code for code, _ in codes], *pictures.shape[1:3])
+            found.append((codes, shown))
         for codes, shown in found[1:]:
             assert codes == found[0][0] and np.array_equal(shown, found[0][1])
 
@@ -272,12 +340,22 @@ def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, size, monke
 
 
 @pytest.mark.slow
-def test_threads_change_nothing_in_a_large_picture(codec, mosaic, monkeypatch):
+@pytest.mark.parametrize("enough", [None, 30])
+def test_threads_change_nothing_in_a_large_picture(codec, mosaic, enough, monkeypatch):
     codes = []
     for threads in (1, 2, 4):
         monkeypatch.setattr(workers, "THREADS", threads)
-        codes += codec.encode(mosaic, 200_000)
+        codes += codec.encode_measured(mosaic, 200_000, enough)
     assert codes[0] == codes[1] == codes[2]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("enough", [28, 40])
+def test_a_large_picture_about_as_good_as_asked_for(codec, mosaic, enough):
+    ((code, error),) = codec.encode_measured(mosaic, 2_000_000, enough)
+    found = psnrs(codec, mosaic, [code])[0]
+    assert found == pytest.approx(enough, abs=0.5) and len(code) < 1_900_000
+    assert 10 * np.log10(255**2 / error) == pytest.approx(found, abs=0.3)
 
 
 @pytest.mark.slow

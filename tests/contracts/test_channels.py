@@ -14,6 +14,10 @@ CHANNELS = {
     f"residues, base {base}, level {level}": partial(ResidueChannel, base, level=level)
     for base, level in [(2, 0), (3, 2), (5, 0), (5, 1), (5, 3), (12, 1), (16, 0)]
 }
+CHANNELS |= {
+    f"residues, rate {rate}, level {level}": partial(ResidueChannel, rate=rate, level=level)
+    for rate, level in [(0.3, 0), (1.0, 2), (1.45, 0), (2.32, 0), (2.32, 1), (2.32, 3), (4.0, 1)]
+}
 KEY = b"pass phrase"
 
 pytestmark = pytest.mark.usefixtures("quick_scrypt")
@@ -55,8 +59,9 @@ def test_all_that_fits_comes_back_and_no_byte_more(channel, key, shape):
         data = draw_bytes(length)
         stego = channel.write(cover, data, Kind.JPEG, (3, 65535))
         assert stego.shape == shape and stego.dtype == np.uint8
-        wanted = Payload(data, Kind.JPEG, (3, 65535), channel.layout)
-        assert reader(channel, key).read(through_png(stego)) == wanted
+        found = reader(channel, key).read(through_png(stego))
+        assert found == Payload(data, Kind.JPEG, (3, 65535), found.layout)
+        assert found.layout.sealed == (key is not None)
     with pytest.raises(ValueError, match=f"^{room + 1} bytes do not fit.* carries {room},"):
         channel.write(cover, bytes(room + 1))
 

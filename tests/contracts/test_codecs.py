@@ -45,6 +45,26 @@ def test_each_picture_has_a_code_of_its_own(codec, pairs):
     assert len(set(codes)) == 2
 
 
+def test_no_better_than_enough(codec, pairs):
+    """Which takes fewer bytes; never more than there are, and then as good as without."""
+    pictures = pairs[1][:2]
+    whole, some = codec.encode(pictures, 9000), codec.encode(pictures, 9000, 36)
+    assert all(len(code) < len(other) <= 9000 for code, other in zip(some, whole, strict=True))
+    psnr = metrics.psnr(pictures, codec.decode(some, 64, 64))
+    assert psnr.min() > 35.7 and psnr.max() < 39
+    assert codec.encode(pictures, 1000, 70) == codec.encode(pictures, 1000)
+
+
+def test_errors_are_told(codec, pairs):
+    pictures = pairs[1][:2]
+    for enough in (None, 34):
+        coded = codec.encode_measured(pictures, 1500, enough)
+        codes, errors = zip(*coded, strict=True)
+        assert list(codes) == codec.encode(pictures, 1500, enough)
+        found = metrics.mse(pictures, codec.decode(list(codes), 64, 64))
+        assert np.abs(10 * np.log10(found / errors)).max() < 0.3
+
+
 def test_too_few_bytes_are_refused(codec, pairs):
     picture = pairs[1][0]
     assert not codec.fits(picture, 10)

@@ -17,7 +17,7 @@ BUILDING = {
     "02_model_building": 5,
     "03_training": 5,
     "06_a_better_start": 8,
-    "07_residue_model": 7,
+    "07_residue_model": 8,
     "08_what_survives": 5,
 }
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
