@@ -101,6 +101,16 @@ def _add_benchmark(commands):
         metavar="QUALITY",
         help="instead hide the photographs of --data so that they come through JPEG: many minutes",
     )
+    what.add_argument(
+        "--detect",
+        action="store_true",
+        help="instead find out who sees what is hidden in the photographs of --data: an hour",
+    )
+    parser.add_argument(
+        "--elsewhere",
+        metavar="FOLDER",
+        help="with --detect: instead test a detector on the photographs of this folder, too",
+    )
     parser.add_argument(
         "--price", type=float, help="with --survive: of a change of the cover; default: as shipped"
     )
@@ -134,6 +144,8 @@ def _benchmark(options):
     elif options.survive:
         photos = photographs.in_folder(options.data)
         table = survival.survive_jpeg(photos, options.survive, options.price)
+    elif options.detect:
+        table = _detect(options)
     elif options.codecs:
         own = options.data == "sample"
         pictures = photographs.photographs() if own else photographs.in_folder(options.data)
@@ -146,6 +158,15 @@ def _benchmark(options):
     else:
         return _benchmark_speed(options)
     print(table.round(2).to_string())
+
+
+def _detect(options):
+    from steglib.research import photographs, red_team
+
+    photos = list(photographs.in_folder(options.data).values())
+    if options.elsewhere is None:
+        return red_team.red_team(photos)
+    return red_team.elsewhere(photos, list(photographs.in_folder(options.elsewhere).values()))
 
 
 def _benchmark_speed(options):
