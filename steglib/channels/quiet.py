@@ -20,7 +20,7 @@ from steglib.channels.trellis import Trellis
 from steglib.images import jpeg
 from steglib.images.arrays import check_image
 
-LIMIT = 2.0  # bytes for each pixel of a square's side: twice as many pixels hide 1.4 times as many
+LIMIT = 1.0  # bytes for each pixel of a square's side: twice as many pixels hide 1.4 times as many
 MOST = 1.0  # bits a sample, for who asks for more than that
 TRACE = 0.03  # of JPEG, from which on a cover is refused
 SATURATED, FLAT = 0.25, 0.5  # shares of samples at 0 or 255, or equal to their neighbours
