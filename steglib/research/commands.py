@@ -101,6 +101,16 @@ def _add_benchmark(commands):
         metavar="QUALITY",
         help="instead hide the photographs of --data so that they come through JPEG: many minutes",
     )
+    what.add_argument(
+        "--detect",
+        action="store_true",
+        help="instead find out who sees what is hidden in the photographs of --data: an hour",
+    )
+    parser.add_argument(
+        "--elsewhere",
+        metavar="FOLDER",
+        help="with --detect: instead test a detector on the photographs of this folder, too",
+    )
     parser.add_argument(
         "--price",
         type=float,
@@ -145,6 +155,8 @@ def _benchmark(options):
         table = survival.over_prices(photos, options.survive, options.price or [None])
         if options.csv:
             _keep(table, options.csv, charts.cover_and_secret(table))
+    elif options.detect:
+        table = _detect(options)
     elif options.codecs:
         own = options.data == "sample"
         pictures = photographs.photographs() if own else photographs.in_folder(options.data)
@@ -157,6 +169,15 @@ def _benchmark(options):
     else:
         return _benchmark_speed(options)
     print(table.round(2).to_string())
+
+
+def _detect(options):
+    from steglib.research import photographs, red_team
+
+    photos = list(photographs.in_folder(options.data).values())
+    if options.elsewhere is None:
+        return red_team.red_team(photos)
+    return red_team.elsewhere(photos, list(photographs.in_folder(options.elsewhere).values()))
 
 
 def _benchmark_speed(options):
