@@ -76,10 +76,17 @@ def test_no_two_images_are_alike(photo):
     assert not np.array_equal(first, second)
 
 
-def test_places_are_the_keys(photo):
-    """Two keys do not change the same samples, even if these cost the same."""
-    one, other = (QuietChannel(key, 0.05).write(photo, bytes(500)) != photo for key in (KEY, b"b"))
-    assert (one & other).sum() < 0.5 * one.sum()
+def test_places_are_the_keys():
+    """Each sample has one place, and who has another key, or an image of another size, not that."""
+
+    def places(key, shape):
+        return [order for _, order in quiet._Pieces(shape, key)]
+
+    mine, again, others = (places(key, (40, 50, 3)) for key in (KEY, KEY, b"another"))
+    for one, same, other in zip(mine, again, others, strict=True):
+        assert np.array_equal(one, same) and not np.array_equal(one, other)
+    assert sum(map(len, mine)) == 40 * 50 * 3
+    assert not np.array_equal(mine[0], places(KEY, (50, 40, 3))[0])
 
 
 def test_few_samples_change_and_where_texture_is(photo):
