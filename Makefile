@@ -12,7 +12,7 @@ HERE := $(VENV)/installed-$(shell echo "$(CURDIR)" | cksum | cut -d ' ' -f 1)
 
 .PHONY: run sweep test test-all lint train figures notebooks sample kaggle lab clean
 
-## run the nine notebooks in order: PARAMS=quick or full, DATA=<folder>
+## run the ten notebooks in order: PARAMS=quick or full, DATA=<folder>
 run: $(HERE)
 	$(BIN) notebooks/run.py --params $(PARAMS) --output "$(OUTPUT)" $(if $(DATA),--data "$(DATA)")
 

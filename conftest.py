@@ -17,7 +17,10 @@ collect_ignore = ["notebooks/solutions"]
 # Notebooks are tested with these in place of their defaults, which `make run` takes. Even so, some
 # take so long that they belong to the slow tier.
 _SMOKE = yaml.safe_load((Path(__file__).parent / "notebooks" / "params" / "smoke.yaml").read_text())
-_SLOW = "03_training", "06_a_better_start", "07_residue_model", "08_what_survives"
+_SLOW = (
+    *("03_training", "06_a_better_start", "07_residue_model", "08_what_survives"),
+    "09_who_can_see_it",
+)
 
 
 def pytest_collectstart(collector):

@@ -19,6 +19,7 @@ BUILDING = {
     "06_a_better_start": 8,
     "07_residue_model": 8,
     "08_what_survives": 5,
+    "09_who_can_see_it": 5,
 }
 by_name = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
