@@ -261,14 +261,14 @@ def parse(spec: str) -> tuple[str, dict[str, float]]:
     Raises:
         ValueError: there is no such model, or it has no setting.
     """
-    name, setting = re.fullmatch(r"(.*?)(?::([\d.]+))?", spec, re.DOTALL).groups()
+    name, setting = re.fullmatch(r"(.*?)(?::(\d+(?:\.\d+)?))?", spec, re.DOTALL).groups()
     entry = find(name)
     if setting is None:
         return name, {}
     if entry.setting is None:
         raise ValueError(f"{name} has no setting: leave out the :{setting}.")
-    if entry.setting == "rate" and "." in setting:
-        return name, {"rate": float(setting)}
+    if "." in setting:
+        return name, {entry.setting: float(setting)}
     return name, {"base" if entry.setting == "rate" else entry.setting: int(setting)}
 
 

@@ -66,7 +66,7 @@ def test_playground_offers_it(toy, tmp_path):
     panel = HidePanel(tmp_path / "stego.png", "coffee", "rocket", "residue", password="swordfish")
     assert "negative" in panel.model.options
     panel.model.value = "negative"
-    assert panel.base.disabled and panel.password.disabled
+    assert panel.rate.disabled and panel.password.disabled
     panel.button.click()
     assert "There is no password" in panel.message.value and panel.file.is_file()
 

@@ -42,7 +42,7 @@ def test_every_entry_says_what_it_loads():
     "name, options, message",
     [
         ("classic", {"base": 5}, "classic has no base: residue, jpeg, webp, avif, jpeg2000 have"),
-        ("classic", {"key": b"key"}, "classic has no key: residue, jpeg-proof have"),
+        ("classic", {"key": b"key"}, "classic has no key: residue, jpeg-proof"),
         ("lsb", {"level": 1}, "lsb has no protection: residue, jpeg-proof have"),
         ("residue", {"bits": 1}, "residue has no bits: lsb has"),
         ("residue", {"protect": 2}, r"residue has no protect\."),
@@ -50,6 +50,9 @@ def test_every_entry_says_what_it_loads():
         ("jpeg-proof", {"quality": 60}, r"quality must be one of \(50, 75, 85\), not 60"),
         ("jpeg-proof", {"base": 3}, "jpeg-proof has no base"),
         *(("residue", {"base": base}, f"2…16, not {base}") for base in (0, 1, 17)),
+        *(("residue", {"rate": rate}, f"rate must .*, not {rate}") for rate in (0, -1.0, 4.5)),
+        ("residue", {"rate": 1.0, "base": 3}, r"a base, for plain digits, or a rate.*: not both"),
+        ("jpeg-proof", {"rate": 1.0}, "jpeg-proof has no rate"),
     ],
 )
 def test_options_that_a_model_does_not_take(name, options, message):
@@ -58,33 +61,53 @@ def test_options_that_a_model_does_not_take(name, options, message):
 
 
 def test_options_reach_the_hider():
-    assert load_model().name == load_model("residue").name == "residue, base 5"
+    assert load_model().name == load_model("residue").name == "residue, 50 dB"
     assert load_model(str(WEIGHTS / "residue.npz"), base=16).name == "residue, base 16"
-    assert load_model("residue").key is None and load_model("residue").channel.layout.level == 0
+    assert load_model("residue").key is None and load_model("residue", base=3).enough is None
     hider = load_model("residue", base=3, key=b"key", level=2)
-    assert hider.key == b"key" and hider.channel.layout == Layout(3, True, 2)
-    assert load_model("residue", base=None, key=None, level=None).name == "residue, base 5"
+    assert hider.key == b"key" and hider.enough is None
+    cover = np.full((60, 60, 3), 99, np.uint8)
+    found = hider.channel.read(hider.channel.write(cover, b"data"))
+    assert found.layout == Layout(3, True, 2)
+    unset = load_model("residue", base=None, rate=None, key=None, level=None)
+    assert unset.name == "residue, 50 dB" and unset.enough == zoo.ENOUGH
+    hider = load_model("residue", rate=1.45)
+    assert hider.name == "residue, 1.45 bits a sample" and hider.enough is None
+    assert hider.channel.capacity((64, 64, 3)) == int((64 * 64 * 3 - 128) * 1.45 / 8)
+    assert load_model("residue", level=1).enough == zoo.ENOUGH
     assert load_model("lsb", bits=1).name == "LSB, 1 bit"
     assert load_model("avif", base=3).name == "AVIF, base 3"
+    assert load_model("avif", rate=3).name == "AVIF, 3 bits a sample"
     assert load_spec("jpeg-proof:85").name == "jpeg-proof, JPEG 85"
     assert load_model("jpeg-proof", level=2, key=b"key").channel.layout == Layout(2, True, 2, 75)
 
 
 def test_specs():
     assert parse("residue:3") == ("residue", {"base": 3})
+    assert parse("residue:3.0") == ("residue", {"rate": 3.0})
+    assert parse("residue:1.45") == ("residue", {"rate": 1.45})
     assert parse("lsb:2") == ("lsb", {"bits": 2})
     assert parse("classic") == ("classic", {})
     path = str(WEIGHTS / "residue.npz")
     assert parse(f"{path}:3") == (path, {"base": 3}) and parse(path) == (path, {})
-    assert load_spec("residue:3", level=2, key=None).channel.layout.level == 2
+    assert parse(f"{path}:1.45") == (path, {"rate": 1.45})
+    assert load_spec("residue:3", level=2, key=None).channel.capacity((26, 26, 3)) == 0
+    assert load_spec("residue:1.45", rate=None).name == "residue, 1.45 bits a sample"
+    assert load_spec("residue:1.45", rate=2.0).name == "residue, 2 bits a sample"
     assert load_spec("residue:3", base=None).name == "residue, base 3"
     assert load_spec("residue:3", base=4).name == "residue, base 4"
     with pytest.raises(ValueError, match="classic has no setting: leave out the :3"):
         parse("classic:3")
+    for wrong in ("lsb:2.5", "jpeg-proof:75.5", "residue:17", "residue:4.5"):
+        with pytest.raises(ValueError, match="must"):
+            load_spec(wrong)
+    for wrong in ("residue:", "residue:.", "residue:1.4.5", "residue:.5", "lsb:2."):
+        with pytest.raises(ValueError, match="There is no model"):
+            parse(wrong)
 
 
 def test_what_is_scored():
-    names = ["residue:3", "residue:5", "classic", "plain", "robust", "linear"]
+    names = ["residue:1.45", "residue:2.32", "classic", "plain", "robust", "linear"]
     assert zoo.scored() == names + [f"lsb:{bits}" for bits in (1, 2, 3, 4)]
 
 

@@ -246,6 +246,22 @@ def loss_panels(losses: dict, window: int = 20):
     return figure
 
 
+def cover_and_secret(table: pd.DataFrame):
+    """PSNR of the secret against that of the cover, a point for each row of a table.
+
+    Args:
+        table: with "cover PSNR" and "secret PSNR"; the index says what a point is.
+    """
+    figure, axis = plt.subplots(figsize=(8, 4.2))
+    axis.plot(table["cover PSNR"], table["secret PSNR"], "o-", color=COLOURS["secret"])
+    for label, row in table.iterrows():
+        place = row["cover PSNR"], row["secret PSNR"]
+        axis.annotate(str(label), place, (6, 6), textcoords="offset points", fontsize=11)
+    axis.set(xlabel="cover PSNR, dB", ylabel="secret PSNR, dB", title=table.index.name)
+    axis.margins(0.1)
+    return figure
+
+
 def quality_over_minutes(learned: pd.DataFrame):
     """PSNR of cover and secret against minutes of training: `race.learning_curves`."""
     figure, axes = plt.subplots(1, 2, figsize=(11, 4), sharey=True)

@@ -112,7 +112,10 @@ def _add_benchmark(commands):
         help="with --detect: instead test a detector on the photographs of this folder, too",
     )
     parser.add_argument(
-        "--price", type=float, help="with --survive: of a change of the cover; default: as shipped"
+        "--price",
+        type=float,
+        nargs="+",
+        help="with --survive: of a change of the cover, one or several; default: as shipped",
     )
     what.add_argument(
         "--learn", type=float, metavar="MINUTES", help="instead train each model from scratch"
@@ -125,13 +128,19 @@ def _add_benchmark(commands):
         default="sample",
         help="to learn from, or a folder of photographs (default: %(default)s)",
     )
-    parser.add_argument("--csv", type=Path, help="write what was learned there, and a plot beside")
+    parser.add_argument(
+        "--csv",
+        type=Path,
+        help="write what was learned, or what --survive found, there, and a plot beside",
+    )
     parser.set_defaults(run=_benchmark)
 
 
 def _benchmark(options):
+    from steglib.evaluation import charts, pictures
     from steglib.research import payload, photographs, survival
 
+    pictures.use_style()
     if options.learn:
         return _benchmark_learning(options)
     if options.photographs:
@@ -143,7 +152,9 @@ def _benchmark(options):
         table = survival.survived_damage()
     elif options.survive:
         photos = photographs.in_folder(options.data)
-        table = survival.survive_jpeg(photos, options.survive, options.price)
+        table = survival.over_prices(photos, options.survive, options.price or [None])
+        if options.csv:
+            _keep(table, options.csv, charts.cover_and_secret(table))
     elif options.detect:
         table = _detect(options)
     elif options.codecs:
@@ -185,7 +196,7 @@ def _benchmark_speed(options):
 
 
 def _benchmark_learning(options):
-    from steglib.evaluation import charts, pictures
+    from steglib.evaluation import charts
     from steglib.research import race, speed
 
     images = steglib.load_images(options.data, "train").images
@@ -194,10 +205,13 @@ def _benchmark_learning(options):
     learned = race.learning_curves(images, minutes, watch)
     print(f"{speed.machine()}\n\n{learned.round(2).to_string(index=False)}")
     if options.csv:
-        learned.to_csv(options.csv, index=False)
-        pictures.use_style()
-        figure = charts.quality_over_minutes(learned)
-        figure.savefig(options.csv.with_suffix(".png"), bbox_inches="tight")
+        _keep(learned, options.csv, charts.quality_over_minutes(learned))
+
+
+def _keep(table, path, figure):
+    """Writes a table to a CSV file, and a figure of it beside that."""
+    table.to_csv(path, index=table.index.name is not None)
+    figure.savefig(path.with_suffix(".png"), bbox_inches="tight")
 
 
 TRAIN = """Train a model into a folder of its own, or go on with a training that was stopped.

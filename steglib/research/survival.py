@@ -73,6 +73,22 @@ def survive_jpeg(photos: dict, quality: int = 75, price: float | None = None) ->
     return pd.concat([table, table.mean().to_frame("mean").T])
 
 
+def over_prices(photos: dict, quality: int, prices) -> pd.DataFrame:
+    """What `survive_jpeg` finds: a row for each of several prices, or for each cover of one.
+
+    Of several prices, they are means, beside the worst cover; of what was lost, the sum.
+    """
+    tables = {price: survive_jpeg(photos, quality, price) for price in prices}
+    if len(tables) == 1:
+        return tables.popitem()[1]
+    rows = {
+        price: table.loc["mean"].to_dict()
+        | {"worst cover": table["cover PSNR"].min(), "lost": table["lost"][:-1].sum()}
+        for price, table in tables.items()
+    }
+    return pd.DataFrame(rows).T.rename_axis("price")
+
+
 def _read_after(line, stego, hider):
     try:
         return hider.read(damaged(stego, line)).data

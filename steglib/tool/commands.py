@@ -139,6 +139,7 @@ def _add_hide(commands):
     payload.add_argument(
         "--rate",
         type=_rate,
+        default="auto",
         help="for a model whose samples say bytes: bits in each, up to 4, all to be used; or auto, "
         "the default: as few as bring the secret back with about 50 dB, 2.32 at most",
     )
@@ -185,7 +186,10 @@ def _add_inspect(commands):
 
 
 def _rate(text):
-    return None if text == "auto" else float(text)
+    try:
+        return None if text == "auto" else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"neither a number nor auto: {text!r}") from None
 
 
 def _add_output(parser, text):

@@ -42,7 +42,7 @@ def test_hill_is_low_in_texture_and_high_where_it_is_flat():
 
 
 def test_conseal_agrees():
-    conseal = pytest.importorskip("conseal", exc_type=ImportError)
+    conseal = pytest.importorskip("conseal")
     for colour, (up, down) in enumerate(np.moveaxis(costs.hill(PHOTO), -1, 0)):
         theirs = conseal.hill.compute_cost_adjusted(PHOTO[..., colour])
         for our_costs, their_costs in zip((up, down), theirs, strict=True):

@@ -352,6 +352,15 @@ def test_capacity_with_key_and_level():
             embed(draw(shape), b"", 5, level=level)
 
 
+@pytest.mark.parametrize("rate", [1.46, 2.59, 3.9])
+def test_parity_for_a_little_more_room_may_leave_less(rate):
+    """But what is said to fit does, whatever trellis says it."""
+    for width in range(1005, 1560, 20):
+        cover = draw((1, width, 3))
+        data = draw_bytes(capacity(cover.shape, rate, level=1))
+        assert extract(embed(cover, data, rate, level=1)).data == data
+
+
 def test_sealed_with_the_real_cost():
     cover = draw((20, 20, 3))
     stego = embed(cover, b"data", 5, key=KEY)

@@ -350,11 +350,12 @@ def test_threads_change_nothing_in_a_large_picture(codec, mosaic, enough, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("enough", [28, 40])
-def test_a_large_picture_about_as_good_as_asked_for(codec, mosaic, enough):
-    ((code, error),) = codec.encode_measured(mosaic, 2_000_000, enough)
+@pytest.mark.parametrize("enough, more", [(33, 1.5), (40, 1.2), (50, 0.4)])
+def test_a_large_picture_about_as_good_as_asked_for(codec, mosaic, enough, more):
+    """Though only a sample of it tells the step."""
+    ((code, error),) = codec.encode_measured(mosaic, 3_000_000, enough)
     found = psnrs(codec, mosaic, [code])[0]
-    assert found == pytest.approx(enough, abs=0.5) and len(code) < 1_900_000
+    assert enough - 0.4 < found < enough + more and len(code) < 2_900_000
     assert 10 * np.log10(255**2 / error) == pytest.approx(found, abs=0.3)
 
 

@@ -12,10 +12,12 @@ from steglib.images.arrays import scale_to
 
 SIZES = {"jpeg-proof": (176, 240)}  # others have
 SIZE = 32, 48
-SETTINGS = {"jpeg-proof": (85, 50)}  # a finer and a coarser one; others have
-FINE, COARSE = 2, 4
+SETTINGS = {"jpeg-proof": (85, 50), "lsb": (2, 4)}  # a finer and a coarser one; others have
+FINE, COARSE = 1.0, 3.0
 MENDED = {"jpeg-proof": []}  # remarks on a damaged image; others make
 CORRECTED = ["damaged, but corrected"]
+# Quiet hiding needs a key, covers that never were JPEG files, and much smaller secrets.
+NAMES = [name for name in zoo.MODELS if name != "quiet"]
 
 
 def spec(name):
@@ -24,7 +26,7 @@ def spec(name):
     return f"{name}:{entry.scored[0]}" if entry.scored else name
 
 
-@pytest.fixture(scope="module", params=zoo.MODELS)
+@pytest.fixture(scope="module", params=NAMES)
 def name(request):
     return request.param
 
@@ -159,14 +161,15 @@ def test_fit_secret_makes_any_secret_fit(hider, photos, shape):
 
 
 def test_remarks(hider, photos, stegos, revealed):
-    remarks = hider.remarks(photos[0][0], photos[1][0])
+    stego, remarks = hider.hide_remarked(photos[0][0], photos[1][0])
+    assert almost_equal(stego, stegos[0])
     secret, others = hider.reveal_remarked(stegos[0])
     assert almost_equal(secret, revealed[0]) and others == []
     assert all(isinstance(line, str) and "\n" not in line for line in remarks)
 
 
 def test_names_are_unique():
-    names = [zoo.load_spec(spec(name)).name for name in zoo.MODELS]
+    names = [zoo.load_spec(spec(name)).name for name in NAMES]
     assert all(names) and len(set(names)) == len(names)
 
 
@@ -198,7 +201,7 @@ def test_protection_mends(name, options, photos):
     cover, secret = np.tile(photos[0][0], (3, 2, 1)), scale_to(photos[1][0], 400)
     stego = load_model(name, level=3).hide(cover, secret)
     damaged = stego.copy()
-    damaged[::8, ::8] ^= 1
+    damaged[40:44, 40:44] = 0
     revealed, remarks = load_model(name).reveal_remarked(damaged)
     assert almost_equal(revealed, load_model(name).reveal(stego))
     assert remarks == MENDED.get(name, CORRECTED)
@@ -215,5 +218,6 @@ def test_settings_matter(name, photos):
     stegos = [zoo.load_spec(f"{name}:{setting}").hide(covers, secrets) for setting in settings]
     fine, coarse = (metrics.psnr(covers, images).mean() for images in stegos)
     assert fine > coarse + 3
-    with pytest.raises(ValueError, match=rf"{entry.setting} must .* 99"):
-        zoo.load_spec(f"{name}:99")
+    wrong = 99.0 if entry.setting == "rate" else 99
+    with pytest.raises(ValueError, match=rf"{entry.setting} must .* {wrong}"):
+        zoo.load_spec(f"{name}:{wrong}")

@@ -66,6 +66,6 @@ def test_other_parameters_begin_a_point_anew(tmp_path, monkeypatch):
 def test_the_grid_names_what_exists():
     points = sweep.load_points(REPO / "notebooks" / "params" / "sweep.yaml", pairs=7)
     assert {values["pairs"] for values in points.values()} == {7}
-    assert "residue-base-16" in points and "train-beta-0.25-epochs-8-images-2000" in points
+    assert "residue-rate-0-base-16" in points and "train-beta-0.25-epochs-8-images-2000" in points
     known = set(papermill.inspect_notebook(str(POINT)))
     assert not [values for values in points.values() if not set(values) <= known]

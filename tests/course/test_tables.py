@@ -8,7 +8,7 @@ import pytest
 from steglib.zoo import load_card
 
 REPO = Path(__file__).resolve().parent.parent.parent
-OURS = re.compile(r"\*\*`(\w+)`(, base \d+)?\*\*")
+OURS = re.compile(r"\*\*`(\w+)`(, base \d+|, [\d.]+ bits? a sample)?\*\*")
 ANCHORS = re.compile(r"^#+ (.+)$", re.M)
 
 

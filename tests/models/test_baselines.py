@@ -48,7 +48,7 @@ def test_picture_files_in_residues(format, base, pairs):
     """The floor is well below what Tiny ImageNet gets on average."""
     covers, secrets = pairs[0][:3], pairs[1][:3]
     stegos, revealed = hide_and_reveal(picture_hider(format, base), covers, secrets)
-    assert metrics.psnr(covers, stegos) == pytest.approx(expected_psnr(base), abs=0.5)
+    assert (metrics.psnr(covers, stegos) > expected_psnr(base) - 0.5).all()
     assert metrics.psnr(secrets, revealed).min() > 36
     for stego, image in zip(stegos, revealed, strict=True):
         payload = ResidueChannel().read(stego)
@@ -71,6 +71,30 @@ def test_the_best_file_that_fits_is_taken(size, pairs):
             psnrs.append(metrics.psnr(secret[None], np.asarray(Image.open(file))[None])[0])
     decoded = codec.decode(codec.encode(secret[None], size), 64, 64)
     assert metrics.psnr(secret[None], decoded)[0] >= max(psnrs)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_the_shortest_good_enough_file_is_taken(format, pairs):
+    """Of about all options; and none is worse than that."""
+    pictures, codec = pairs[1][:3], PictureFile(format)
+    for enough in (30, 36, 42):
+        coded = codec.encode_measured(pictures, 30_000, enough)
+        codes, errors = [code for code, _ in coded], [error for _, error in coded]
+        assert np.array_equal(metrics.mse(pictures, codec.decode(codes, 64, 64)), errors)
+        psnr = metrics.psnr(pictures, codec.decode(codes, 64, 64))
+        assert psnr.min() >= enough
+        assert (
+            psnr.max() < enough + 2.5 or format == "webp"
+        )  # without loss, it may be shorter still
+        assert codec.encode(pictures, 30_000, enough) == codes
+    codes = [codec.encode(pictures, 30_000, enough) for enough in (30, 36, 42, None)]
+    lengths = np.array([[len(code) for code in some] for some in codes])
+    assert (np.diff(lengths, axis=0) >= 0).all() and (lengths[0] < 0.9 * lengths[-1]).all()
+
+
+def test_what_is_not_good_enough_is_as_good_as_it_can_be(pairs):
+    codec = PictureFile("jpeg")
+    assert codec.encode(pairs[1], 1500, 48) == codec.encode(pairs[1], 1500)
 
 
 @pytest.mark.parametrize("format", ["webp", "jpeg2000"])

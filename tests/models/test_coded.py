@@ -1,5 +1,6 @@
 import io
 import json
+import re
 import sys
 import weakref
 from pathlib import Path
@@ -19,7 +20,7 @@ VECTORS = Path(__file__).parent.parent / "vectors"
 sys.path.append(str(VECTORS))
 
 from make_vectors import VECTORS as OPTIONS  # noqa: E402
-from make_vectors import digests  # noqa: E402
+from make_vectors import digests, pictures  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def hider():
 
 
 def coded(hider, *options, **more):
-    """The same codec with another channel."""
+    """The same codec with another channel, which it fills."""
     return CodedHider(hider.codec, ResidueChannel(*options, **more), "residue")
 
 
@@ -37,14 +38,52 @@ def stegos(hider, pairs):
     return hider.hide(*pairs)
 
 
-@pytest.mark.parametrize("base, floor", [(2, 28), (3, 32), (8, 36), (16, 38)])
-def test_any_base_is_revealed(hider, pairs, base, floor):
-    """The cover keeps what the base says; the more values a digit has, the better the secret."""
+@pytest.mark.parametrize("base, floor, more", [(2, 28, 0), (3, 32, 0), (8, 36, 0), (16, 38, 1)])
+def test_any_base_is_revealed(hider, pairs, base, floor, more):
+    """The cover keeps what the base says, or more where the codec needs less than there is; the
+    more values a digit has, the better the secret."""
     covers, secrets = (images[:3] for images in pairs)
     stegos = coded(hider, base).hide(covers, secrets)
     assert stegos.shape == covers.shape and stegos.dtype == np.uint8
-    assert metrics.psnr(covers, stegos).mean() == pytest.approx(expected_psnr(base), abs=0.6)
+    gained = metrics.psnr(covers, stegos).mean() - expected_psnr(base)
+    assert -0.6 < gained < 0.6 + more
     assert metrics.psnr(secrets, hider.reveal(stegos)).mean() > floor
+
+
+RATES = [(0.5, 57.5, 23), (1.0, 53.5, 28), (1.45, 50.8, 31), (2.32, 45.5, 34), (4.0, 35, 38)]
+
+
+@pytest.mark.parametrize("rate, cover, secret", RATES)
+def test_any_rate_is_revealed(hider, pairs, rate, cover, secret):
+    """In dB: the more of one, the less of the other."""
+    covers, secrets = (images[:3] for images in pairs)
+    stegos = coded(hider, rate=rate).hide(covers, secrets)
+    assert metrics.psnr(covers, stegos).mean() > cover
+    assert metrics.psnr(secrets, hider.reveal(stegos)).mean() > secret
+
+
+def test_what_is_enough_changes_the_cover_less(hider, pairs):
+    """The shipped one aims at 50 dB; where that does not fit, it takes what there is."""
+    covers, secrets = pairs[0], pairs[1][:, :32, :32]
+    assert hider.enough == 50 and hider.name == "residue, 50 dB"
+    stegos, full = hider.hide(covers, secrets), coded(hider).hide(covers, secrets)
+    changed = [np.mean(images != covers, (1, 2, 3)) for images in (stegos, full)]
+    assert (changed[0] < 0.9 * changed[1]).sum() >= 6 and (changed[0] < 1.01 * changed[1]).all()
+    psnr = metrics.psnr(secrets, hider.reveal(stegos))
+    assert psnr.min() > 49.7 and psnr.max() < 50.4
+    whole = coded(hider).hide(covers, pairs[1])
+    fits = len(hider.read(whole[0]).data)
+    assert fits > 0.99 * hider.channel.capacity((64, 64, 3))
+
+
+def test_a_small_secret_in_a_large_cover(hider, pairs):
+    """Few of its samples change, each by one grey level."""
+    cover = np.tile(np.concatenate(pairs[0], 1), (8, 1, 1))
+    stego = hider.hide(cover, pairs[1][0, :32, :32])
+    assert metrics.psnr(pairs[1][:1, :32, :32], hider.reveal(stego)[None])[0] > 49.5
+    assert metrics.psnr(cover[None], stego[None])[0] > 66 and np.mean(cover != stego) < 0.02
+    assert np.abs(cover.astype(int) - stego).max() == 1
+    assert np.abs(np.mean(stego.astype(int) - cover)) < 0.001
 
 
 def test_round_trip_as_a_file(hider, pairs, stegos):
@@ -54,7 +93,7 @@ def test_round_trip_as_a_file(hider, pairs, stegos):
     assert revealed.shape == pairs[1][2].shape and revealed.dtype == np.uint8
     together = hider.reveal(stegos)
     assert np.abs(together[2].astype(int) - revealed).max() <= 1
-    assert metrics.psnr(pairs[0], stegos).min() > 44.5
+    assert metrics.psnr(pairs[0], stegos).min() > 45.3
     assert metrics.psnr(pairs[1], together).mean() > 34
 
 
@@ -123,7 +162,7 @@ def test_what_reveals_nothing(hider, pairs, stegos):
         (cover, "hides nothing"),
         (np.asarray(Image.open(file)), "hides nothing"),
         (stego[1:], "hides nothing"),
-        (stego[:-1], "cropped"),
+        (coded(hider, 5).hide(cover, pairs[1][0])[:-1], "cropped"),
         (changed, "changed after hiding"),
         (other, "a damaged JPEG file"),
         (strange, "No such codec"),
@@ -169,6 +208,15 @@ def test_key_and_level(quick_scrypt, hider, pairs, stegos, key, level):
         assert other.reveal(stegos).shape == stegos.shape
 
 
+def test_a_base_that_is_filled_mends_much_however_small_the_secret(hider, pairs):
+    cover = np.concatenate(pairs[0][:4], 1)
+    stego = coded(hider, 5, level=3).hide(cover, pairs[1][0, :16, :16])
+    damaged = stego.copy()
+    damaged[::8, ::8] ^= 1
+    revealed, remarks = hider.reveal_remarked(damaged)
+    assert np.array_equal(revealed, hider.reveal(stego)) and remarks == ["damaged, but corrected"]
+
+
 def test_secrets_of_several_sizes_are_refused(hider, pairs, stegos):
     small = hider.hide(pairs[0][0], pairs[1][0, :20])
     with pytest.raises(ValueError, match=r"several sizes: \[\(20, 64\), \(64, 64\)\]"):
@@ -176,15 +224,19 @@ def test_secrets_of_several_sizes_are_refused(hider, pairs, stegos):
 
 
 def test_what_it_remarks(hider, pairs, stegos):
-    room = hider.channel.capacity((64, 64, 3))
-    (line,) = hider.remarks(pairs[0][0], pairs[1][0, :32])
-    bits = 8 * room / 64**2
-    assert f"{room / 1000:.0f} kB, is {bits:.1f} bits" in line
-    assert f"cover and {2 * bits:.1f} for" in line
+    for rate, secret in ((1.0, pairs[1][0]), (0.5, pairs[1][0]), (None, pairs[1][0, :32, :24])):
+        other = hider if rate is None else coded(hider, rate=rate)
+        stego, (carried, quality) = other.hide_remarked(pairs[0][0], secret)
+        bits = float(re.fullmatch(r"(\S+) bits in each sample", carried)[1])
+        assert bits == pytest.approx(8 * len(other.read(stego).data) / stego.size, rel=0.005)
+        assert bits > 0.95 * rate if rate else bits < 1.5
+        told = float(re.fullmatch(r"the secret comes back with about (\S+) dB", quality)[1])
+        found = metrics.psnr(secret[None], other.reveal(stego)[None])[0]
+        assert told == pytest.approx(found, abs=0.3) or min(told, found) > 53
     revealed, remarks = hider.reveal_remarked(stegos[0])
     assert np.array_equal(revealed, hider.reveal(stegos[0])) and remarks == []
     plain = Hider()
-    assert plain.remarks(pairs[0][0], pairs[1][0]) == [] and plain.key is None
+    assert plain.key is None
     assert hider.detects and not plain.detects and coded(hider, key=b"key").key == b"key"
 
 
@@ -193,8 +245,8 @@ class Parrot:
 
     name, kind, min_side, least_bits, watched = "parrot", Kind.RAW, 1, 1.0, None
 
-    def encode(self, pictures, size):
-        return [picture[0, 0, :1].tobytes() for picture in pictures]
+    def encode_measured(self, pictures, size, enough=None):
+        return [(picture[0, 0, :1].tobytes(), 0.0) for picture in pictures]
 
     def decode(self, codes, height, width):
         assert self.watched is None or self.watched() is None
@@ -212,9 +264,37 @@ def test_any_codec_will_do(pairs):
     other = load_model("residue")
     with pytest.raises(PayloadError, match="hides RAW data"):
         other.reveal(stego)
-    hider.codec.encode = lambda *_: pytest.fail("encoded in vain")
+    hider.codec.encode_measured = lambda *_: pytest.fail("encoded in vain")
     with pytest.raises(ValueError, match="not 70000×1"):
         hider.hide(pairs[0][0], np.zeros((1, 70_000, 3), np.uint8))
+
+
+class Pair(Parrot):
+    """One of several codecs: says how well it would do."""
+
+    def __init__(self, kind, error, least_bits=0.0):
+        self.kind, self.error, self.least_bits = kind, error, least_bits
+
+    def encode_measured(self, pictures, size, enough=None):
+        if self.error is None:
+            raise ValueError("does not fit")
+        return [(b"a" * (1 + (enough == 30)), self.error) for _ in pictures]
+
+
+@pytest.mark.parametrize(
+    "errors, kind", [((3.0, 2.0), Kind.AVIF), ((2.0, 3.0), Kind.RAW), ((2.0, 2.0), Kind.RAW),
+                     ((None, 9.0), Kind.AVIF), ((9.0, None), Kind.RAW)],
+)  # fmt: skip
+def test_of_several_codecs_the_one_that_errs_least(pairs, errors, kind):
+    """By what they measured themselves; equal data are possible. What is enough reaches them."""
+    codecs = tuple(Pair(*each) for each in zip((Kind.RAW, Kind.AVIF), errors, strict=True))
+    for enough in (None, 30):
+        hider = CodedHider(codecs, ResidueChannel(), "two", enough)
+        found = hider.read(hider.hide(pairs[0][0], pairs[1][0]))
+        assert found.kind == kind and len(found.data) == 1 + (enough == 30)
+    with pytest.raises(ValueError, match="does not fit"):
+        both = CodedHider((Pair(Kind.RAW, None), Pair(Kind.AVIF, None)), ResidueChannel())
+        both.hide(pairs[0][0], pairs[1][0])
 
 
 def test_a_stego_image_is_let_go_before_its_secret_is_decoded(pairs):
@@ -249,7 +329,14 @@ def test_vectors_of_today(hider, name):
     assert digests(hider.codec, stego, key) == wanted
     found = ResidueChannel(key=key).read(stego)
     size = (41, 520) if name.startswith("tiles") else (41, 57)
-    assert found == Payload(found.data, Kind.LEARNED, size, Layout(5, key is not None, level))
+    layout = Layout(wanted["digits"][0], key is not None, level, memory=wanted["digits"][1])
+    assert found == Payload(found.data, Kind.LEARNED, size, layout)
+    assert layout.memory > 1 or name == "plain_v2"
+    if not key:  # and today's writes them again
+        again = ResidueChannel(**OPTIONS[name]).write(
+            pictures(name)[0], found.data, found.kind, found.size
+        )
+        assert np.array_equal(again, stego)
     if level:
         stego[20:22, 5:25] ^= 1
         assert digests(hider.codec, stego, key) == wanted

@@ -39,7 +39,7 @@ def test_the_card_of_one_hider(home, weights, capsys):
     assert card["scores"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
 
 
-def test_the_card_of_a_hider_with_bases(home, weights):
+def test_the_card_of_a_hider_with_rates(home, weights):
     """A run whose model is a file of another kind."""
     run = home / "runs" / "mine"
     run.mkdir(parents=True)
@@ -52,10 +52,12 @@ def test_the_card_of_a_hider_with_bases(home, weights):
     assert card["command"].endswith("train residue --name mine --updates 7")
     assert card["parameters"] == 12 and card["seed"] == 0
     assert card["curve"] == {"epoch": [0], "loss": [1.2346]}
-    assert list(card["scores"]) == [f"mine, base {base}" for base in (2, 3, 4, 5, 8)]
-    hider = load_model(weights / "mine.npz", base=3)
-    psnr = metrics.psnr(PAIRS[0], hider.hide(*PAIRS)).mean()
-    assert card["scores"]["mine, base 3"]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
+    rates = [f"mine, {rate} bits a sample" for rate in ("1", "1.45", "2", "2.32", "3")]
+    assert list(card["scores"]) == rates + [f"mine, base {base}" for base in (2, 3, 5, 8)]
+    for setting in ({"base": 3}, {"rate": 1.45}):
+        hider = load_model(weights / "mine.npz", **setting)
+        psnr = metrics.psnr(PAIRS[0], hider.hide(*PAIRS)).mean()
+        assert card["scores"][hider.name]["cover_psnr"] == pytest.approx(psnr, abs=1e-3)
     assert {file.name for file in weights.iterdir()} == {"mine.json", "mine.npz"}
 
 

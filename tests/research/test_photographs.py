@@ -75,8 +75,8 @@ def test_full_size(small, monkeypatch):
     monkeypatch.setattr(
         zoo, "MODELS", {k: v for k, v in zoo.MODELS.items() if k in names | {"lsb"}}
     )
-    table = photographs.full_size({"c": small["c"]}, (2, 5))
-    hiders = [load_model(name, base=base) for base in (2, 5) for name in ("residue", "jpeg")]
+    table = photographs.full_size({"c": small["c"]}, (1.0, 2.32))
+    hiders = [load_model(x, rate=rate) for rate in (1.0, 2.32) for x in ("residue", "jpeg")]
     assert list(table.index) == [hider.name for hider in hiders]
     image, jpeg = small["c"], hiders[-1]
     revealed = jpeg.reveal(jpeg.hide(image[::-1, ::-1], image))

@@ -50,9 +50,9 @@ def test_evaluate_after_damage(home, capsys):
             "--photographs",
             photographs,
             "score_photographs",
-            ["residue, base 5", "classic", "plain", "robust"],
+            ["residue, 50 dB", "classic", "plain", "robust"],
         ),
-        ("--codecs", photographs, "full_size", [*photographs.photographs(), 2, 3, 5]),
+        ("--codecs", photographs, "full_size", [*photographs.photographs(), 1.0, 1.45, 2.0, 2.32]),
         ("--damage", survival, "survived_damage", []),
     ],
 )
@@ -68,9 +68,9 @@ def test_benchmark_prints_another_table(monkeypatch, capsys, option, module, fun
 
 
 def test_benchmark_compares_codecs_on_photographs_of_a_folder(monkeypatch, tmp_path, pairs):
-    def measure(pictures, bases):
+    def measure(pictures, rates):
         assert list(pictures) == ["mine"] and np.array_equal(pictures["mine"], pairs[0][0])
-        return pd.DataFrame({"measured": [*bases]})
+        return pd.DataFrame({"measured": [*rates]})
 
     write_photo(pairs[0][0], tmp_path / "mine.png")
     monkeypatch.setattr(photographs, "full_size", measure)

@@ -56,7 +56,7 @@ def test_benchmark_prints_a_row_for_each_model(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert speed.machine() in printed and keras.__version__ in printed
     assert "4000×3000" in printed and "1.23" in printed
-    for model in ("residue, base 5", "classic", "original"):
+    for model in ("residue, 50 dB", "classic", "original"):
         hide, reveal = re.search(rf"^{model} +([0-9.]+) +([0-9.]+)$", printed, re.M).groups()
         assert float(hide) > 0 and float(reveal) > 0
 

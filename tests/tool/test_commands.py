@@ -66,6 +66,24 @@ def test_wrong_usage_is_exit_code_2(run_steglib):
         assert code == 2 and "usage: steglib" in error and "Traceback" not in error
 
 
+@pytest.mark.parametrize(
+    "options, word",
+    [
+        (["--rate", "1", "--base", "3"], "not allowed with"),
+        (["--base", "3", "--rate", "auto"], "not allowed with"),
+        (["--rate", "auto", "--base", "3"], "not allowed with"),
+        (["--rate", "much"], "'much'"),
+        (["--rate", ""], "--rate"),
+        (["--base", "2.5"], "--base"),
+    ],
+)
+def test_rates_and_bases_that_make_no_sense(tmp_path, files, run_steglib, options, word):
+    code, _, error = run_steglib("hide", *files, "-o", tmp_path / "stego.png", *options)
+    assert code == 2 and "usage: steglib hide" in error and word in error
+    assert "_" not in error.splitlines()[-1]
+    assert not (tmp_path / "stego.png").exists()
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b"\r\n"])
 def test_empty_keys_are_refused(tmp_path, files, steglib, content):
     key, stego = tmp_path / "key.txt", tmp_path / "stego.png"

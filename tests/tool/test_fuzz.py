@@ -267,8 +267,8 @@ def stegos(rng):
     """Kind and pixels of valid ones."""
     for key, kind in ((None, "plain"), (KEY, "sealed")):
         for level in range(4):
-            for base in (2, 5, 16):
-                hider = load_model("residue", base=base, key=key, level=level)
+            for code in ({"base": 2}, {"base": 16}, {"rate": 0.8}, {"rate": 2.32}, {"rate": 4.0}):
+                hider = load_model("residue", key=key, level=level, **code)
                 cover = draw(rng, 40, 48)
                 yield kind, hider.hide(cover, draw(rng, 16, 16))
 
@@ -291,20 +291,19 @@ def disturb(rng, stego):
 def forge(rng, i):
     """Kind and pixels of a stego image in which all checksums are right, and nothing else."""
     base, level = int(rng.integers(2, 17)), int(rng.integers(0, 4)) * (i % 2)
+    code = {"rate": float(rng.uniform(0.5, 4))} if rng.random() < 0.5 else {"base": base}
     key, kind = ((KEY, "sealed"), (None, "plain"))[int(rng.random() < 0.7)]
     sizes = [(65535, 2000), (11_000, 11_000), (1, 65535), (65535, 1), (4000, 3000), (8, 8), (16, 9)]
     size = sizes[rng.integers(len(sizes))]
     cover = draw(rng, 40, 48)
     words = 4 * int(rng.integers(0, 100))
     if i % 4 == 0:  # sound, but for its step and its colours
-        good = ResidueChannel().read(
-            load_model("residue", base=base).hide(cover, draw(rng, 16, 16))
-        )
+        good = ResidueChannel().read(load_model("residue", **code).hide(cover, draw(rng, 16, 16)))
         data, size = good.data[3:], good.size
         cover = draw(rng, 64, 64)
     else:
         data = [rng.bytes(words), bytes(words), b"\xff" * words][rng.integers(3)]
-    channel = ResidueChannel(base, key, level)
+    channel = ResidueChannel(key=key, level=level, **code)
     room, count = channel.capacity(cover.shape), len(tiles(*size))
     head = int(rng.integers(0, STEPS)).to_bytes(2, "big") + bytes([rng.integers(0, TURNS)])
     before = (3).to_bytes(4, "big") * (count - 1) + head * count  # only the last tile has words
@@ -316,7 +315,9 @@ def forge(rng, i):
         cover, data, Kind(rng.integers(0, 6)) if i % 8 == 0 else Kind.LEARNED, size
     )
     if i % 5 == 2:  # codes that no version writes, or another does
-        head = bytearray(HEADER.pack(b"sg", 0x10, (base - 1) << 4 | 1, len(data), *size))
+        head = bytearray(
+            HEADER.pack(b"sg", rng.choice([0x20, 0x24]), (base - 1) << 4 | 1, len(data), *size)
+        )
         head[2 + rng.integers(2)] = rng.integers(256)
         stego = ResidueChannel(base).write(cover, data, size=size)
         head += zlib.crc32(data, zlib.crc32(head)).to_bytes(4, "big")

@@ -52,7 +52,7 @@ def is_one_error(html):
 def panel(tmp_path):
     """It hides an uploaded secret of 40×56 pixels in an uploaded cover of 64×48."""
     pictures.plt.close("all")
-    panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue", base=3)
+    panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue", rate=1.45)
     upload(panel.cover, "cover.png", encoded(photo(48, 64)))
     upload(panel.secret, "secret.png", encoded(photo(56, 40)))
     return panel
@@ -85,7 +85,8 @@ def test_what_is_chosen_is_shown():
 
 def test_hides_what_was_uploaded_and_links_to_the_file(panel):
     panel.button.click()
-    assert "The payload" in panel.message.value and "no password" in panel.message.value
+    assert "bits in each sample." in panel.message.value and "no password" in panel.message.value
+    assert re.search(r"the secret comes back with about [\d.]+ dB\.", panel.message.value)
     stego = linked(panel)
     assert stego == panel.file.read_bytes()
     secret = panel.secret.read().image
@@ -98,22 +99,22 @@ def test_hides_what_was_uploaded_and_links_to_the_file(panel):
 def test_another_press_replaces_the_result(panel):
     panel.button.click()
     said, picture, stego = panel.message.value, panel.picture.value, linked(panel)
-    panel.base.value = 8
+    panel.rate.value = 3.0
     panel.button.click()
     panel.button.click()
     assert panel.message.value != said and panel.picture.value != picture and linked(panel) != stego
-    assert panel.message.value.count("The payload") == 1
+    assert panel.message.value.count("bits in each sample") == 1
 
 
-def test_classic_has_neither_base_nor_password(panel):
+def test_classic_has_neither_rate_nor_password(panel):
     panel.password.value = "swordfish"
     panel.model.value = "classic"
-    assert panel.base.disabled and panel.password.disabled
+    assert panel.rate.disabled and panel.password.disabled
     panel.button.click()
     assert "scaled and cropped to 64×48 pixels" in panel.message.value
     assert "no password" in panel.message.value
     panel.model.value = "residue"
-    assert not panel.base.disabled and not panel.password.disabled
+    assert not panel.rate.disabled and not panel.password.disabled
 
 
 def test_button_is_disabled_while_working(panel, monkeypatch):
@@ -141,6 +142,23 @@ def test_errors_are_one_line_and_leave_no_old_result(panel):
     upload(panel.secret, "secret.png", encoded(photo(56, 40)))
     panel.button.click()
     assert linked(panel) and panel.picture.layout.display is None
+
+
+@pytest.mark.parametrize("rate", [0, 1.0, 4.0])
+def test_the_rate_that_is_chosen(panel, rate):
+    """0 is as needed."""
+    panel.rate.value = rate
+    panel.button.click()
+    cover, secret = panel.cover.read().image, panel.secret.read().image
+    wanted = load_model("residue", rate=rate or None).hide(cover, secret)
+    assert np.array_equal(decoded(linked(panel)), wanted)
+
+
+def test_rates_are_offered(tmp_path):
+    panel = HidePanel(tmp_path / "stego.png", "coffee", "astronaut", "residue")
+    assert panel.rate.value == 0 and panel.rate.label == "as needed"
+    assert [rate for _, rate in panel.rate.options] == [0, 1.0, 1.45, 2.0, 2.32, 3.0, 4.0]
+    assert dict(panel.rate.options)["1.45 bits"] == 1.45
 
 
 def test_nothing_uploaded(tmp_path):
