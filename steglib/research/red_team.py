@@ -9,6 +9,7 @@ from tqdm import tqdm
 
 from steglib import zoo
 from steglib.channels import costs as prices
+from steglib.channels.quiet import LIMIT
 from steglib.images.arrays import cut_squares
 from steglib.steganalysis import classical
 from steglib.steganalysis.detectors import (
@@ -22,7 +23,6 @@ from steglib.steganalysis.simulators import SIMULATORS, change_probabilities, si
 HIDERS = *zoo.scored(), "jpeg-proof:75", "quiet:0.05", "quiet"
 RATES = 0.4, 0.1, 0.05  # bits a sample, of simulators
 KEY = b"red team"  # of hiders that take one
-LEAST = 0.02  # what an attacker supposes of a hider that has no rate, as "quiet" in 256×256 pixels
 COSTS = {  # which the aware attacker takes for those of an opponent
     "HILL": prices.hill,
     "√HILL": prices.root_hill,
@@ -39,7 +39,7 @@ class Opponent(NamedTuple):
         make: covers uint8 [n, h, w, 3] → the stego images of as many of them as it takes, and
             which these are.
         costs: of changes, for who knows them; None where there are none.
-        rate: bits a sample.
+        rate: bits a sample, for who knows them; None: as "quiet" takes them by itself.
         most: squares of a photograph to take: few where hiding takes long.
     """
 
@@ -71,7 +71,7 @@ def hidden(spec: str) -> Opponent:
         taken = [i for i, stego in enumerate(found) if stego is not None]
         return np.array([found[i] for i in taken], np.uint8), np.array(taken, int)
 
-    return Opponent(hider.name, make, COSTS.get(name), options.get("rate", LEAST), 2)
+    return Opponent(hider.name, make, COSTS.get(name), options.get("rate"), 2)
 
 
 def red_team(photos, hiders=HIDERS, rates=RATES, side: int = 256, splits: int = 10) -> pd.DataFrame:
@@ -97,7 +97,7 @@ def red_team(photos, hiders=HIDERS, rates=RATES, side: int = 256, splits: int = 
         row = rows[opponent.name] = {"images": len(taken)}
         if len(np.unique(photographs[taken])) < 2:
             continue
-        for detector in _detectors(opponent):
+        for detector in _detectors(opponent, side):
             known = covers[taken], stegos, photographs[taken]
             found = detect(detector, *known, splits=splits)
             row[detector.name] = f"{found.p_e:.3f} ± {found.p_e_spread:.3f}".replace("0.", ".")
@@ -145,12 +145,13 @@ def _hide(hider, cover, secret):
         return None
 
 
-def _detectors(opponent):
+def _detectors(opponent, side):
     attacks = classical.chi_square, classical.sample_pairs, classical.weighted_stego
     yield from (ClassicalDetector(attack, attack.__name__.replace("_", " ")) for attack in attacks)
     yield FeatureDetector()
     if opponent.costs is not None:
-        yield FeatureDetector(weigh=aware(opponent.costs, opponent.rate), name="aware features")
+        rate = opponent.rate or 8 * LIMIT / (3 * side)
+        yield FeatureDetector(weigh=aware(opponent.costs, rate), name="aware features")
 
 
 def aware(costs: Callable, rate: float) -> Callable:
