@@ -28,6 +28,7 @@ from steglib.images.arrays import check_image
 
 __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
 
+PLAIN = 2, 3, 4, 5  # bases of plain digits, of which one is chosen by need
 RATE = 2.32  # bits a sample, of which no more are used unless asked for
 RATES = dict(zip((1.47, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
 
@@ -56,7 +57,9 @@ class ResidueChannel(Channel):
 
     Args:
         base: 2…16, how many values a digit has, if each sample is to carry one. A larger one
-            carries more and changes more. None for a trellis.
+            carries more and changes more. None for a trellis; but with error correction and no
+            rate, for the least base up to 5 that has room: what a trellis says of little data
+            depends on many samples, and few of them may be damaged.
         key: a password that seals the bytes; None for none.
         level: of error correction, 0…3 (`parity.LEVELS`).
         rate: of a trellis, in bits a sample, above 0 and up to 4: no more are used, and fewer where
@@ -72,10 +75,14 @@ class ResidueChannel(Channel):
         if rate is not None and not 0 < rate <= max(RATES):
             raise ValueError(f"rate must lie above 0 and up to {max(RATES):.0f}, not {rate!r}.")
         self.key, self._rate = key, rate or RATE
-        kinds = RATES.values() if base is None else [(base, 1)]
+        kinds = RATES.values()
+        if base is not None or (level and rate is None):
+            kinds = [(number, 1) for number in (PLAIN if base is None else [base])]
         self._layouts = [Layout(q, key is not None, level, memory=memory) for q, memory in kinds]
         bits = "bit" if self._rate == 1 else "bits"
         self.name = f"{self._rate:g} {bits} a sample" if base is None else f"base {base}"
+        if base is None and self._layouts[0].memory == 1:
+            self.name = f"base {min(PLAIN)}…{max(PLAIN)}"
 
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries; 0 where nothing fits."""

@@ -20,6 +20,7 @@ from steglib.channels.parity import correct_head, grid
 from steglib.channels.residues import BASES, ResidueChannel, expected_psnr
 from steglib.channels.trellis import Trellis
 from steglib.evaluation import metrics
+from steglib.images.damage import damaged
 
 KEY = b"pass phrase"
 SOME_BASES = 2, 3, 5, 6, 8, 12, 16
@@ -652,3 +653,14 @@ def test_plain_and_black_images_are_not_sealed(quick_scrypt):
                 extract(plain)
             with pytest.raises(PayloadError, match="The key is wrong, the image hides nothing"):
                 extract(plain, KEY)
+
+
+@pytest.mark.parametrize("length, base", [(10, 2), (1000, 2), (4000, 3), (6000, 5)])
+def test_little_data_are_protected_as_well_as_much(length, base):
+    """By plain digits: of a trellis, each would depend on many samples."""
+    cover, data = draw((128, 128, 3)), draw_bytes(length)
+    stego = ResidueChannel(level=3).write(cover, data)
+    assert extract(stego).layout == Layout(base, level=3)
+    for seed in range(3):
+        assert extract(damaged(stego, "scattered:0.008", seed)).data == data
+    assert extract(ResidueChannel(level=3, rate=1.0).write(cover, data[:500])).layout.memory > 1
