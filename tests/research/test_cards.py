@@ -52,7 +52,8 @@ def test_the_card_of_a_hider_with_rates(home, weights):
     assert card["command"].endswith("train residue --name mine --updates 7")
     assert card["parameters"] == 12 and card["seed"] == 0
     assert card["curve"] == {"epoch": [0], "loss": [1.2346]}
-    rates = [f"mine, {rate} bits a sample" for rate in ("1", "1.45", "2", "2.32", "3")]
+    rates = [f"mine, {rate} bits a sample" for rate in ("1.45", "2", "2.32", "3")]
+    rates.insert(0, "mine, 1 bit a sample")
     assert list(card["scores"]) == rates + [f"mine, base {base}" for base in (2, 3, 5, 8)]
     for setting in ({"base": 3}, {"rate": 1.45}):
         hider = load_model(weights / "mine.npz", **setting)
