@@ -21,7 +21,7 @@ from steglib.images import jpeg
 from steglib.images.arrays import check_image
 
 LIMIT = 1.0  # bytes for each pixel of a square's side: twice as many pixels hide 1.4 times as many
-MOST = 1.0  # bits a sample, for who asks for more than that
+MOST = 0.5  # bits a sample, for who asks for more than that
 TRACE = 0.03  # of JPEG, from which on a cover is refused
 SATURATED, FLAT = 0.25, 0.5  # shares of samples at 0 or 255, or equal to their neighbours
 TRELLIS = Trellis(3, 5)
@@ -68,7 +68,7 @@ class QuietChannel(Channel):
 
     Args:
         key: a password; it also says where the changes are.
-        rate: bits a sample at most, up to 1; None for what `LIMIT` says.
+        rate: bits a sample at most, up to 0.5; None for what `LIMIT` says.
 
     Raises:
         ValueError: no key, or another rate.

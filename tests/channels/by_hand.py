@@ -18,9 +18,10 @@ def column(base, memory, row):
 
 def parts(samples, symbols):
     """How many samples an element has, and elements and symbols of each segment."""
-    several = -(-samples // (16 * symbols))
+    several = -(-samples // (8 * symbols))
     elements = samples // several
-    segments = max(1, elements // 512, min(64, elements // 128))
+    long = min(elements // 512, symbols // 128)
+    segments = max(1, long, min(64, elements // 128, symbols // 64))
     shares = [[total // segments + (i < total % segments) for i in range(segments)]
               for total in (elements, symbols)]  # fmt: skip
     return several, zip(*shares, strict=True)
