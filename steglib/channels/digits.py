@@ -82,6 +82,12 @@ def fill(data: bytes, count: int, base: int, noise, seal: Seal | None = None) ->
         yield part, digits
 
 
+def said(data: bytes, base: int, seal: Seal | None = None) -> np.ndarray:
+    """All digits that say `data`, and no more, uint8; masked by the seal."""
+    parts = fill(data, digits_for(len(data), base), base, None, seal)
+    return np.concatenate([np.zeros(0, np.uint8), *(digits for _, digits in parts)])
+
+
 def collect(
     parts: Iterable[np.ndarray],
     base: int,

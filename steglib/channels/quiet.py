@@ -25,7 +25,7 @@ MOST = 0.5  # bits a sample, for who asks for more than that
 TRACE = 0.03  # of JPEG, from which on a cover is refused
 SATURATED, FLAT = 0.25, 0.5  # shares of samples at 0 or 255, or equal to their neighbours
 TRELLIS = Trellis(3, 5)
-HEAD = digits.digits_for(PREAMBLE + DRAWN, 3)  # symbols
+HEAD = digits.digits_for(PREAMBLE + DRAWN, TRELLIS.base)  # symbols
 # Measured: how often the best detector of notebook 09 errs, which knows the costs, at a rate in
 # 256×256 pixels; from 0.1 on, of simulated changes.
 RATES, ERRORS = (0, 0.0052, 0.0104, 0.05, 0.1, 0.4), (0.5, 0.457, 0.444, 0.391, 0.344, 0.141)
@@ -83,7 +83,8 @@ class QuietChannel(Channel):
             )
         if rate is not None and not 0 < rate <= MOST:
             raise ValueError(f"rate must lie above 0 and up to {MOST:g}, not {rate!r}.")
-        self.key, self.layout, self._rate = key, Layout(3, sealed=True, memory=5), rate
+        self.layout = Layout(TRELLIS.base, sealed=True, memory=TRELLIS.memory)
+        self.key, self._rate = key, rate
         self.name = "quiet" if rate is None else f"{rate:g} bits a sample"
 
     def capacity(self, shape) -> int:
@@ -123,10 +124,9 @@ class QuietChannel(Channel):
         pieces = _Pieces(cover.shape, self.key)
         size = size or cover.shape[:2]
         framed = frame.pack(data, kind, size, self.layout, pieces.room, self.key)
-        head = digits.to_digits(np.frombuffer(framed.head, np.uint8), 3)[:HEAD]
-        count = digits.digits_for(len(framed.body), 3)
-        said = [part for _, part in digits.fill(framed.body, count, 3, None, framed.seal)]
-        body = np.split(np.concatenate([np.zeros(0, np.uint8), *said]), pieces.cuts(count))
+        head = digits.said(framed.head, TRELLIS.base)
+        body = digits.said(framed.body, TRELLIS.base, framed.seal)
+        body = np.split(body, pieces.cuts(len(body)))
         prices = costs.root_hill(cover) if unrounded is None else costs.informed(cover, unrounded)
         changes = np.zeros(cover.shape, np.int8)
         for (part, order), symbols in zip(pieces, [head, *body], strict=True):
@@ -171,7 +171,7 @@ class _Pieces:
         sizes = [math.prod(np.empty(shape, bool)[part].shape) for part in costs.PARTS]
         self._sizes = [sizes[0] // 2, sizes[0] - sizes[0] // 2, *sizes[1:]]
         fits = self._sizes[0] >= HEAD
-        self.room = digits.bytes_in(sum(self._sizes[1:]) * 9 // 10, 3) if fits else -1
+        self.room = digits.bytes_in(sum(self._sizes[1:]) * 9 // 10, TRELLIS.base) if fits else -1
 
     def cuts(self, count):
         """Where `count` symbols of a body are cut, to be said by all pieces but the first."""
@@ -204,18 +204,20 @@ class _Reader:
         if protected or self._pieces.room < 0:
             return b""
         part, order = next(iter(self._pieces))
-        return digits.to_bytes(self._said(part, order, HEAD), 3)[:size]
+        return digits.to_bytes(self._said(part, order, HEAD), TRELLIS.base)[:size]
 
     def body(self, layout, size, seal):
-        count = digits.digits_for(size, 3)
+        base = TRELLIS.base
+        count = digits.digits_for(size, base)
         counts = np.diff([0, *self._pieces.cuts(count), count])
         pieces = itertools.islice(self._pieces, 1, None)
         said = [self._said(*piece, count) for piece, count in zip(pieces, counts, strict=True)]
         said = np.concatenate(said)
-        return digits.collect((said[some] for some in digits.chunks(count, 3)), 3, size, seal)
+        parts = (said[part] for part in digits.chunks(count, base))
+        return digits.collect(parts, base, size, seal)
 
     def _said(self, part, order, count):
-        residues = self._stego[part].reshape(-1)[order] % np.uint8(3)
+        residues = self._stego[part].reshape(-1)[order] % np.uint8(TRELLIS.base)
         return TRELLIS.read(residues, int(count))
 
 
@@ -226,5 +228,5 @@ def _moves(samples, prices, symbols):
     def cost(some):
         return np.stack([stay[some], *prices[:, some]])
 
-    found = TRELLIS.embed(samples % np.uint8(3), cost, symbols).astype(np.int8)
+    found = TRELLIS.embed(samples % np.uint8(TRELLIS.base), cost, symbols).astype(np.int8)
     return np.where(found == 2, np.int8(-1), found)

@@ -75,14 +75,14 @@ class ResidueChannel(Channel):
         if rate is not None and not 0 < rate <= max(RATES):
             raise ValueError(f"rate must lie above 0 and up to {max(RATES):.0f}, not {rate!r}.")
         self.key, self._rate = key, rate or RATE
-        kinds = RATES.values()
-        if base is not None or (level and rate is None):
-            kinds = [(number, 1) for number in (PLAIN if base is None else [base])]
+        if base is not None:
+            kinds, self.name = [(base, 1)], f"base {base}"
+        elif level and rate is None:
+            kinds, self.name = [(number, 1) for number in PLAIN], f"base {PLAIN[0]}…{PLAIN[-1]}"
+        else:
+            bits = "bit" if self._rate == 1 else "bits"
+            kinds, self.name = RATES.values(), f"{self._rate:g} {bits} a sample"
         self._layouts = [Layout(q, key is not None, level, memory=memory) for q, memory in kinds]
-        bits = "bit" if self._rate == 1 else "bits"
-        self.name = f"{self._rate:g} {bits} a sample" if base is None else f"base {base}"
-        if base is None and self._layouts[0].memory == 1:
-            self.name = f"base {min(PLAIN)}…{max(PLAIN)}"
 
     def capacity(self, shape) -> int:
         """How many bytes a cover of `shape` (h, w, 3) carries; 0 where nothing fits."""
@@ -244,11 +244,9 @@ def _say_together(framed, layout, cover, stego):
     levels, moves = np.arange(256)[:, None], np.arange(base)
     become = nearest[levels, (levels + moves) % base].T
     costs = np.square(become.astype(np.float32) - np.arange(256))
-    count = digits.digits_for(len(framed.body), base)
-    said = [part for _, part in digits.fill(framed.body, count, base, None, framed.seal)]
-    symbols = np.concatenate([np.zeros(0, np.uint8), *said])
+    said = digits.said(framed.body, base, framed.seal)
     changes = Trellis(base, layout.memory).embed(
-        cover % np.uint8(base), lambda some: costs[:, cover[some]], symbols
+        cover % np.uint8(base), lambda some: costs[:, cover[some]], said
     )
     for part in digits.chunks(len(cover), base):
         stego[part] = become[changes[part], cover[part]]
