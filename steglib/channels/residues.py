@@ -243,7 +243,7 @@ def _say_together(framed, layout, cover, stego):
     base, nearest = layout.base, _nearest(layout.base)[0]
     levels, moves = np.arange(256)[:, None], np.arange(base)
     become = nearest[levels, (levels + moves) % base].T
-    costs = np.square(become.astype(np.float32) - np.arange(256))
+    costs = np.square(become - np.arange(256)).astype(np.uint16)
     said = digits.said(framed.body, base, framed.seal)
     changes = Trellis(base, layout.memory).embed(
         cover % np.uint8(base), lambda some: costs[:, cover[some]], said

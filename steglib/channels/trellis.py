@@ -28,8 +28,10 @@ SHORT, MANY = (128, 64), 64  # in small images fewer, to make 64 segments
 AHEAD = 2  # elements more for the first symbol
 WIDEST = 8  # elements for a symbol, at most: where there are more samples, several are an element
 TOGETHER = 64  # symbols
-AT_ONCE = 2**17  # states of segments that are gone through together
-KEPT = 2**24  # costs that are remembered at once
+AT_ONCE = 2**18  # states of segments that are gone through together
+KEPT = 2**25  # costs that are remembered at once
+MOST = 2**10  # what whole costs lie below
+NEVER = 2**15  # what a way costs, in whole numbers, that there is not
 SHIPPED = (3, 5), (7, 3), (11, 3), (19, 2)  # base and memory; frames name them by place
 SEEDS = {(3, 5): 0, (7, 3): 5, (11, 3): 0, (19, 2): 14}  # from `research.payload`
 
@@ -91,7 +93,8 @@ class Trellis:
         Args:
             residues: of the samples, uint8 [n].
             costs: gives for some of the samples what it costs to add 0, 1, … to their residues,
-                float32 [base, k]; infinite for what cannot be.
+                [base, k]: float32, infinite for what cannot be; or uint16, less than `MOST`, which
+                takes half the time.
             symbols: uint8 [count], count ≤ n.
 
         Returns:
@@ -159,7 +162,7 @@ class Trellis:
         """The changes of each element, uint8 [length, segments].
 
         Args:
-            costs: float32 [length, base, segments], which are overwritten.
+            costs: float32 or uint16 [length, base, segments], which are overwritten.
             wanted: the symbols that the changes are to say, [count, segments].
         """
         (length, base, segments), every = costs.shape, np.arange(costs.shape[2])
@@ -168,14 +171,20 @@ class Trellis:
         for last in _ends(length, len(wanted)) - 1:
             turned = (changes[last] + np.arange(base)[:, None]) % base
             costs[last] = costs[last, turned, every]
-        least = np.full((base ** (self.memory - 1), segments), np.inf, np.float32)
+        whole = costs.dtype == np.uint16
+        never, most = (NEVER, int(costs.max())) if whole else (np.inf, 0)
+        least = np.full((base ** (self.memory - 1), segments), never, costs.dtype)
         least[0] = 0
-        before = []
+        before, sums = [], 0
         for step, cost in zip(_steps(self, length, len(wanted)), costs, strict=False):
             before.append(least if step.ways > 1 else None)
-            least = step.least(least, cost)
+            least, sums = step.least(least, cost), sums + most
+            if step.last and sums > NEVER // 2:
+                missing, sums = least >= NEVER, 0
+                least -= least.min(0)
+                least[missing] = NEVER
         state = least.argmin(0)
-        if np.isinf(least[state, every]).any():
+        if (least[state, every] >= never).any():
             raise ValueError("The cover cannot say this: too few of its samples may change.")
         for place in reversed(range(len(before))):
             step = _steps(self, length, len(wanted))[place]
@@ -207,6 +216,7 @@ class _Step:
     Attributes:
         sources: the states from which others may come, [ways, states].
         moves: with which change of the element, likewise.
+        last: whether it is the last element of its symbol.
     """
 
     def __init__(self, trellis, column, first, last):
@@ -222,13 +232,13 @@ class _Step:
         else:
             moves = np.broadcast_to(moves[:, None], sources.shape)
         self.sources, self.moves = sources.astype(np.intp), moves.astype(np.intp)
-        self.ways, states = sources.shape
+        (self.ways, states), self.last = sources.shape, last
         self.runs = base if first and states % base == 0 else 1
 
     def least(self, before, cost):
-        """The cost of the cheapest way to each state, float32 [states, segments]."""
+        """The cost of the cheapest way to each state, [states, segments]."""
         shape = self.sources.shape[1], before.shape[1]
-        least, other = np.empty(shape, np.float32), np.empty(shape, np.float32)
+        least, other = np.empty(shape, before.dtype), np.empty(shape, before.dtype)
         for way, (sources, moves) in enumerate(zip(self.sources, self.moves, strict=True)):
             found = other if way else least
             np.take(before, sources, 0, out=found, mode="clip")
@@ -243,8 +253,10 @@ class _Step:
         sources, moves = self.sources[:, state], self.moves[:, state]
         if self.ways == 1:
             return moves[0].astype(np.uint8), sources[0]
-        way = (before[sources, every] + cost[moves, every]).argmin(0)
-        return moves[way, every].astype(np.uint8), sources[way, every]
+        segments = len(every)
+        ways = before.take(sources * segments + every) + cost.take(moves * segments + every)
+        way = ways.argmin(0) * segments + every
+        return moves.take(way).astype(np.uint8), sources.take(way)
 
 
 @functools.cache
@@ -297,7 +309,7 @@ def _steps(trellis, length, count) -> list[_Step]:
 
 
 def _elements(costs, shape):
-    """Costs float32 [base, k] of elements, [length, base, segments], and of which sample, if any.
+    """Costs [base, k] of elements, [length, base, segments], and of which sample, if any.
 
     Of the samples of an element, the cheapest changes.
     """

@@ -171,6 +171,27 @@ def test_neither_threads_nor_batches_change_a_choice(kind, monkeypatch):
         assert np.array_equal(found, symbols)
 
 
+@settings(deadline=None, max_examples=150)
+@given(st.sampled_from([*KINDS, *SHIPPED]), sizes(), st.integers(1, trellis.MOST), st.integers(0))
+def test_whole_costs_make_the_same_choice(kind, size, most, seed):
+    """Far behind the least sum, ways may be dropped, but never all."""
+    (residues, symbols), (samples, count) = draw(kind, *size, seed), size
+    rng = np.random.default_rng(seed)
+    if count <= samples:
+        costs = rng.integers(0, most, (kind[0], samples), np.uint16)
+        changes = embed(kind, residues, costs, symbols)
+        assert np.array_equal(changes, embed(kind, residues, costs.astype(np.float32), symbols))
+
+
+@pytest.mark.parametrize("kind", SHIPPED)
+@pytest.mark.parametrize("count", [1_000, 12_345, 40_000])
+def test_sums_of_whole_costs_do_not_run_over(kind, count):
+    residues, symbols = draw(kind, 40_000, count)
+    costs = np.random.default_rng(3).integers(trellis.MOST // 2, trellis.MOST, (kind[0], 40_000))
+    changes = embed(kind, residues, costs.astype(np.uint16), symbols)
+    assert np.array_equal(changes, embed(kind, residues, costs.astype(np.float32), symbols))
+
+
 @pytest.mark.parametrize(
     "kind, bits, floor",
     [
