@@ -31,6 +31,13 @@ def _add_evaluate(commands):
     parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
     parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the pairs (default: %(default)s)")
+    parser.add_argument(
+        "--on-error",
+        choices=["skip", "stop"],
+        default="skip",
+        help="what a file that does not decode does: it is left out and named, or ends the command "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--csv", type=Path, help="also write the scores of every pair there")
     parser.add_argument(
         "--damage",
@@ -45,7 +52,7 @@ def _add_evaluate(commands):
 def _evaluate(options):
     from steglib.evaluation.scores import summarise_damage
 
-    images = steglib.load_images(options.data, "val").images
+    images = steglib.load_images(options.data, "val", on_error=options.on_error).images
     covers, secrets = steglib.load_pairs(images, options.pairs, options.seed)
     specs = zoo.scored()
     if options.models:
@@ -54,7 +61,7 @@ def _evaluate(options):
     hiders = []
     for spec in specs:
         with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
-            hiders.append(zoo.load_spec(spec, **_training_images(spec, options.data)))
+            hiders.append(zoo.load_spec(spec, **_training_images(spec, options)))
     scores = steglib.evaluate(hiders, covers, secrets, damage=options.damage)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
     if options.damage:
@@ -65,11 +72,12 @@ def _evaluate(options):
         scores.to_csv(options.csv, index=False)
 
 
-def _training_images(spec, data):
+def _training_images(spec, options):
     """Options for a hider that is made out of some."""
     if "images" not in zoo.find(zoo.parse(spec)[0]).options:
         return {}
-    return {"images": steglib.load_images(data, "train", limit=4000).images}
+    few = {"limit": 4000, "on_error": options.on_error}
+    return {"images": steglib.load_images(options.data, "train", **few).images}
 
 
 def _add_benchmark(commands):

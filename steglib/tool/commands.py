@@ -168,7 +168,9 @@ def _add_hide(commands):
 def _add_reveal(commands):
     parser = _add(commands, "reveal", REVEAL)
     parser.add_argument("stegos", metavar="STEGO", nargs="+", type=Path, help="what `hide` wrote")
-    _add_output(parser, "the secret, a PNG file, or a folder for several")
+    _add_output(
+        parser, "the secret, a PNG (or, by its name, another) file, or a folder for several"
+    )
     parser.add_argument(
         "--model",
         default="residue",
@@ -274,7 +276,7 @@ def _usual_model(options):
 
 
 def _reveal(options):
-    outputs = _outputs(options, options.stegos)
+    outputs = _outputs(options, options.stegos, jpeg=True)  # nothing is hidden in what is revealed
     settings = jobs.Settings(model=options.model, key=_key(options), force=options.force)
     detects = settings.hider().detects
     with jobs.started(jobs.reveal, options.stegos, outputs, settings) as results:

@@ -71,10 +71,15 @@ def read_once(path: Path) -> Photo:
     return read(path)
 
 
-def read(path: Path) -> Photo:
+def read(path: Path, samples: bool = False) -> Photo:
     """As `photos.read_photo`, without a word from libraries."""
     with progress.without_chatter():
-        return photos.read_photo(path)
+        return photos.read_photo(path, samples=samples)
+
+
+def _read_samples(path):
+    with progress.without_chatter():
+        return photos.read_samples(path)
 
 
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
@@ -115,17 +120,17 @@ def _fit(secret, cover, hider, size):
 def reveal(stego: Path, output: Path, settings: Settings) -> list[str]:
     """Reveals what one stego picture hides. Returns lines to say about it."""
     # Nobody else holds the stego image: its memory is needed when a huge one is revealed.
-    secret, remarks = settings.hider().reveal_remarked(read(stego).image)
-    photos.write_photo(secret, output, overwrite=settings.force)
+    secret, remarks = settings.hider().reveal_remarked(_read_samples(stego))
+    photos.write_photo(secret, output, overwrite=settings.force, jpeg=True)
     return [", ".join([f"{output}: {size_of(secret)}", *remarks])]
 
 
 def describe(path: Path, key: bytes | None = None) -> list[str]:
     """What a picture file is: what it hides, and what it could."""
-    photo = read(path)
+    photo = read(path, samples=True)
     lines = [f"{path}: {photo.format}, {size_of(photo.image)}"]
     lines += [f"  {note}" for note in photo.notes]
-    return lines + _describe_payload(photo.image, key) + _describe_room(photo.image, key)
+    return lines + _describe_payload(photo.samples, key) + _describe_room(photo.image, key)
 
 
 def _describe_payload(image, key):

@@ -1,0 +1,170 @@
+"""The samples of a picture file, with 8 bits each, whatever it stores."""
+
+import numpy as np
+from PIL import Image, ImageChops
+from PIL.ExifTags import Base
+
+from steglib.images import boxes
+from steglib.images.kinds import KindError
+
+COLOURS_OF = {2: 3, 5: 4, 6: 3, 8: 3}  # of how many samples a TIFF's colours are, if not of one
+# libtiff gives samples in the machine's byte order, which Pillow forgets for these.
+SWAPPED = {
+    **dict.fromkeys(("I;16S", "I;16BS"), "I;16NS"),
+    **dict.fromkeys(("I;32S", "I;32BS"), "I;32NS"),
+    **dict.fromkeys(("F;32F", "F;32BF"), "F;32NF"),
+}
+
+
+def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
+    """Decodes an opened picture: as it is stored, not turned, its colours not converted.
+
+    Args:
+        picture: as `kinds.open_picture` opened it. A TIFF is turned by Pillow, and here back.
+        file: that holds it, open for reading.
+        notes: gets a line for what was lost.
+
+    Returns:
+        Of mode 1, L, LA, P, PA, RGB, RGBA, CMYK, YCbCr or LAB, its transparency in the channel A
+        or, for P, in `info`. A crop (clap) of AVIF is done; HEIC's is, by its library.
+
+    Raises:
+        KindError: it is a TIFF of a kind that would be read wrongly.
+        ValueError: it is damaged. Decoders raise anything else, too.
+    """
+    storage, tags = str(picture.tile[:1]), dict(getattr(picture, "tag_v2", {}))
+    if picture.format == "TIFF":
+        _prepare_tiff(picture, tags)
+    picture.load()
+    bits = _bits(picture, file, storage)
+    if bits > 8:
+        notes.append(f"{bits} bits a channel were reduced to 8")
+    if picture.format == "TIFF":
+        picture = _mend_tiff(picture, tags)
+    elif picture.format == "AVIF":
+        picture = _crop(picture, file)
+    transparency = picture.info.get("transparency")
+    if picture.format == "PNG" and transparency is not None and picture.mode != "P":
+        mask = _transparent(picture, file, storage, transparency)
+        picture = _to_8_bits(picture, storage, tags, notes)
+        picture = picture.convert("RGB" if picture.mode == "RGB" else "L")
+        picture.putalpha(mask)
+        picture.info.pop("transparency")
+        return picture
+    picture = _to_8_bits(picture, storage, tags, notes)
+    return picture.convert(picture.mode.upper()) if picture.mode in ("La", "RGBa") else picture
+
+
+def _bits(picture, file, storage):
+    """Of a sample, as far as that is more than 8 and is told."""
+    if picture.format == "HEIF":
+        return picture.info["bit_depth"]
+    if picture.format in ("AVIF", "JPEG2000"):
+        file.seek(0)
+        data = file.read()
+        if picture.format == "AVIF":
+            depths = dict(boxes.item_properties(data)).get(b"pixi", bytes(5))
+            return max(depths[5:], default=8)
+        header = dict(boxes.inside(data)).get(b"jp2h", b"")
+        depth = dict(boxes.inside(header)).get(b"ihdr", bytes(11))[10]
+        return (depth & 127) + 1 if depth != 255 else 8
+    if picture.mode.startswith("I;16") or (picture.format in ("PNG", "TIFF") and ";16" in storage):
+        return 12 if "I;12" in storage else 16
+    return 8
+
+
+def _to_8_bits(picture, storage, tags, notes):
+    if picture.mode in ("I", "F"):  # what is black and what white, no convention says
+        values = np.asarray(picture)
+        if picture.mode == "I" and "I;32N" in storage:
+            values = values.view(np.uint32)
+        values = values.astype(np.float32)
+        known = values[np.isfinite(values)]
+        if not known.size:
+            raise ValueError("it has no values")
+        low, high = known.min(), known.max()
+        notes.append(f"its values {low:g}…{high:g} were scaled to 0…255")
+        levels = np.nan_to_num((values - low) / (high - low)).clip(0, 1) * 255
+        grey = Image.fromarray(levels.round().astype(np.uint8))
+    elif picture.mode.startswith("I;16"):  # to the high 8 bits, as Pillow does with colours
+        shift = 4 if "I;12" in storage else 8
+        grey = Image.fromarray((np.asarray(picture) >> shift).astype(np.uint8))
+    else:
+        return picture
+    return ImageChops.invert(grey) if tags.get(Base.PhotometricInterpretation) == 0 else grey
+
+
+def _prepare_tiff(picture, tags):
+    """Has libtiff read what Pillow's own reader would read wrongly, or refuses it."""
+    colour, planes = tags.get(Base.PhotometricInterpretation), tags.get(Base.PlanarConfiguration)
+    count, extra = tags.get(Base.SamplesPerPixel, 1), tags.get(Base.ExtraSamples, ())
+    bits, reads = tags.get(Base.BitsPerSample, (1,))[0], picture.use_load_libtiff
+    layout = picture.tile[0].args[0]
+    if planes == 2 and count > 1:
+        if not reads and (bits == 16 or extra or tags.get(Base.FillOrder) == 2):
+            reads, layout = True, "RGBa" if 1 in extra else picture.mode
+            layout += ";16N" * (bits == 16)  # else Pillow takes 16 bits for 8 bits
+        more = count > COLOURS_OF.get(colour, 1)
+        if picture.mode in ("LA", "La", "PA") or (more and not extra and reads):
+            raise KindError(
+                f"is a TIFF whose {count} planes cannot be told apart: save it as PNG, or as a "
+                "TIFF with interleaved channels, first"
+            )
+    if colour == 6 and not reads and tags.get(Base.YCbCrSubSampling) != (1, 1):
+        raise KindError("is a TIFF with uncompressed, subsampled colours: save it as PNG first")
+    if reads:
+        picture.use_load_libtiff = True
+        args = (SWAPPED.get(layout, layout), False, picture.tag_v2.offset)
+        extents = (0, 0, *picture._tile_size)
+        tile = picture.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=args)
+        picture.tile = [tile]
+
+
+def _mend_tiff(picture, tags):
+    """What Pillow passes over: colour maps of 8 bits, signed samples; and turns it back."""
+    if picture.mode == "P" and max(tags.get(Base.ColorMap, (256,))) < 256:
+        picture.putpalette(bytes(np.reshape(tags[Base.ColorMap], (3, -1)).T.astype(np.uint8)))
+    planes = tags.get(Base.PlanarConfiguration) == 2
+    if picture.mode == "LAB" and planes:  # a and b are signed
+        light, *others = picture.split()
+        picture = Image.merge("LAB", [light, *(band.point(lambda v: v ^ 128) for band in others)])
+    if picture.mode == "L" and tags.get(Base.SampleFormat, (1,))[0] == 2:
+        picture = picture.point(lambda v: v ^ 128)
+    return picture
+
+
+def _crop(picture, file):
+    """To an AVIF's clean aperture: what a person cut off must not be published."""
+    file.seek(0)
+    for name, content in boxes.item_properties(file.read()):
+        if name == b"clap":
+            cropped = picture.crop(boxes.clean_aperture(content, *picture.size))
+            cropped.format, cropped.info = picture.format, picture.info
+            return cropped
+    return picture
+
+
+def _transparent(picture, file, storage, value):
+    """The opaque pixels of a PNG of which one colour is transparent, as a mask."""
+    value = np.array(value)
+    samples = np.asarray(picture)
+    if picture.mode == "L":  # of 2 or 4 bits: Pillow has spread them
+        value = value * {"L;2": 85, "L;4": 17}.get(_layout(storage), 1)
+    if picture.mode == "1":
+        samples = samples * np.uint8(255)
+    if "RGB;16" in storage:
+        value, low = value >> 8, value & 255
+        file.seek(0)
+        with Image.open(file, formats=["PNG"]) as again:  # its low bytes, which Pillow drops
+            again.tile = [tile._replace(args="RGB;16L") for tile in again.tile]
+            others = np.asarray(again) == low
+    else:
+        others = True
+    same = (samples == value) & others
+    return Image.fromarray(
+        np.where(same.all(2) if same.ndim == 3 else same, 0, 255).astype(np.uint8)
+    )
+
+
+def _layout(storage):
+    return next((name for name in ("L;2", "L;4") if name in storage), "")
