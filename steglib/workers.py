@@ -14,6 +14,8 @@ from multiprocessing import active_children, get_context, parent_process
 from threadpoolctl import threadpool_limits
 
 THREADS = min(4, os.cpu_count() or 1)  # for parts of one picture, each some 100 MB
+# Signals that end a process: from `kill`, and from a terminal that is closed.
+ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
 STOPPED = threading.Event()  # in one of the processes: it was told to
 
 
@@ -55,7 +57,7 @@ def _signals_later():
     would complain. The processes never get any interrupt: this one is to end them."""
     came, handlers = [], {}
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, *ENDS):
             handlers[number] = signal.signal(number, lambda number, _: came.append(number))
     if hasattr(signal, "pthread_sigmask"):  # not on Windows; the processes inherit it
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
@@ -73,7 +75,8 @@ def _signals_later():
 def _begin(prepare):
     prepare()
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    signal.signal(signal.SIGTERM, _stop)
+    for number in ENDS:
+        signal.signal(number, _stop)
 
 
 def _end_with_parent():
@@ -81,10 +84,10 @@ def _end_with_parent():
     os._exit(1)
 
 
-def _stop(*_):
+def _stop(number, _):
     if not STOPPED.is_set():  # a second signal must not stop the cleaning up
         STOPPED.set()
-        sys.exit(143)
+        sys.exit(128 + number)
 
 
 def _unless_stopped(work, job):

@@ -236,6 +236,11 @@ def is_jpeg(path: str | Path) -> bool:
     return Path(path).suffix.lower() in (".jpg", ".jpeg", ".jpe", ".jfif")
 
 
+def is_picture(path: str | Path) -> bool:
+    """Whether the name is that of a picture that `write_photo` writes."""
+    return Path(path).suffix.lower() in WRITERS or is_jpeg(path)
+
+
 def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) -> None:
     """Finds out, before the work, whether `write_photo` could write there.
 
@@ -245,18 +250,30 @@ def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) 
         jpeg: whether it may be a JPEG, as what it holds comes through that.
 
     Raises:
-        PhotoError: another suffix than .png, .webp, .tif, .tiff; no folder that may be written;
-            or the file exists and `overwrite` is False.
+        PhotoError: another suffix than .png, .webp, .tif, .tiff; or as `check_place`.
+    """
+    path, problem = Path(path), ""
+    if is_jpeg(path) and not jpeg:
+        problem = "would be a JPEG, which changes the pixels and thereby destroys the secret: "
+        problem += "use .png (or .webp, .tif)"
+    elif not is_picture(path):
+        problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
+        problem += "use .png (or .webp, .tif); for a folder, create it first"
+    if problem and not path.is_dir():
+        raise PhotoError(f"{path} {problem}.")
+    check_place(path, overwrite)
+
+
+def check_place(path: str | Path, overwrite: bool = False) -> None:
+    """Finds out, before the work, whether any file could be written there.
+
+    Raises:
+        PhotoError: it is a folder, or there is none that may be written; or the file exists and
+            `overwrite` is False.
     """
     path = Path(path)
     if path.is_dir():
         problem = "is a folder: name a file in it, such as stego.png"
-    elif is_jpeg(path) and not jpeg:
-        problem = "would be a JPEG, which changes the pixels and thereby destroys the secret: "
-        problem += "use .png (or .webp, .tif), or hide with --survive 75"
-    elif path.suffix.lower() not in WRITERS and not is_jpeg(path):
-        problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
-        problem += "use .png (or .webp, .tif); for a folder, create it first"
     elif not path.parent.is_dir():
         problem = f"cannot be written, as there is no folder {path.parent}: create it first"
     elif not os.access(path.parent, os.W_OK | os.X_OK):
@@ -270,7 +287,7 @@ def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) 
 
 def write_photo(
     image: np.ndarray,
-    path: str | Path,
+    target: str | Path | BinaryIO,
     *,
     overwrite: bool = False,
     exif: bytes = b"",
@@ -283,30 +300,53 @@ def write_photo(
     A TIFF leaves out the camera's settings and the place of `exif`, and odd values. The file
     appears complete or not at all.
 
+    Args:
+        target: the path of a file; or a binary file object, which gets a PNG.
+
     Raises:
         ValueError: another dtype or shape.
         PhotoError: as `check_output`; or the disk is full; or a WebP's side exceeds 16383 pixels.
     """
-    path = Path(path)
-    check_output(path, overwrite, jpeg)
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or not image.size:
         raise ValueError(f"image must be uint8 [h, w, 3], not {image.dtype} {list(image.shape)}.")
+    if hasattr(target, "write"):
+        Image.fromarray(image).save(target, exif=exif, **WRITERS[".png"])
+        return
+    path = Path(target)
+    check_output(path, overwrite, jpeg)
     options = JPEG_WRITER if is_jpeg(path) else WRITERS[path.suffix.lower()]
     if options["format"] == "WEBP" and max(image.shape) > WEBP_SIDE:
         raise PhotoError(f"{path} cannot have a side of more than {WEBP_SIDE} pixels: use .png.")
+
+    def save(file):
+        flat = _flat_exif(exif) if options["format"] == "TIFF" else exif
+        with warnings.catch_warnings(action="ignore"):
+            Image.fromarray(image).save(file, exif=flat, **options)
+
+    _write_whole(path, overwrite, save, "leave out --keep-metadata" if exif else "")
+
+
+def write_file(content: bytes, path: str | Path, *, overwrite: bool = False) -> None:
+    """Writes any bytes; the file appears complete or not at all.
+
+    Raises:
+        PhotoError: as `check_place`; or the disk is full, or the name is too long.
+    """
+    check_place(path, overwrite)
+    _write_whole(Path(path), overwrite, lambda file: file.write(content))
+
+
+def _write_whole(path, overwrite, save, remedy=""):
     temporary = path.with_name(f".{secrets.token_hex(8)}.part")
     try:
-        if options["format"] == "TIFF":
-            exif = _flat_exif(exif)
-        with open(temporary, "xb") as file, warnings.catch_warnings(action="ignore"):
-            Image.fromarray(image).save(file, exif=exif, **options)
+        with open(temporary, "xb") as file:
+            save(file)
             file.flush()
             os.fsync(file.fileno())
         (os.replace if overwrite else _rename_to_new)(temporary, path)
     except Exception as error:  # encoders raise nearly everything, too
         reason = getattr(error, "strerror", None) or error
-        odd = exif and not isinstance(error, OSError)
-        remedy = ": leave out --keep-metadata" if odd else ""
+        remedy = f": {remedy}" if remedy and not isinstance(error, OSError) else ""
         raise PhotoError(f"{path} cannot be written: {reason}{remedy}.") from error
     finally:
         temporary.unlink(missing_ok=True)
@@ -333,5 +373,5 @@ def _rename_to_new(temporary, path):
     try:
         os.link(temporary, path)  # unlike a rename, it never replaces a file
     except OSError:  # one has appeared meanwhile, or the file system has no links
-        check_output(path)
+        check_place(path)
         os.replace(temporary, path)

@@ -3,22 +3,27 @@
 import contextlib
 import functools
 import re
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
 from steglib import progress, workers, zoo
-from steglib.channels import detection, quiet
+from steglib.channels import detection, files, quiet
 from steglib.channels import parity as correction
-from steglib.channels.frame import PayloadError
+from steglib.channels.files import HiddenFile
+from steglib.channels.frame import Kind, PayloadError
 from steglib.channels.jpeg import QUALITIES, JpegChannel
 from steglib.channels.quiet import QuietChannel
 from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images import arrays, photos
+from steglib.images.kinds import KindError
 from steglib.images.photos import Photo, PhotoError
+from steglib.tool.places import STANDARD, Source
 
 SAMPLED = 2**18  # samples, by which a cover's PSNR is foretold
 PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
@@ -31,12 +36,15 @@ class Settings:
     Attributes:
         model: what `zoo.load_spec` takes.
         rate, base, quality, key, level: its options; None where they are not given.
-        secret: the picture to hide.
+        secret: the file to hide, or a text.
+        exact: whether a picture is hidden as the file that it is.
         size: of the secret: "keep", "cover", or None to scale it down if need be.
         keep_metadata: whether the stego file gets the cover's EXIF.
         force: whether files are overwritten.
         longest: pixels of the cover's longer side, to which it is scaled down first; None for any.
         jpeg: whether the stego file is a JPEG.
+        into_folder: whether only a folder was named for what is written.
+        several: whether there are several files.
     """
 
     model: str
@@ -45,18 +53,32 @@ class Settings:
     quality: int | None = None
     key: bytes | None = field(default=None, repr=False)
     level: int | None = None
-    secret: Path | None = None
+    secret: Path | HiddenFile | None = None
+    exact: bool = False
     size: str | None = None
     keep_metadata: bool = False
     force: bool = False
     longest: int | None = None
     jpeg: bool = False
+    into_folder: bool = False
+    several: bool = False
 
     def hider(self) -> Hider:
         """The hider; each process loads it once. Raises ValueError as `zoo.load_spec`."""
         names = "rate", "base", "quality", "key", "level"
         options = {name: getattr(self, name) for name in names}
         return _load_once(self.model, **options, file="jpeg" if self.jpeg else None)
+
+    def read_secret(self) -> Photo | HiddenFile:
+        """The secret; each process reads it once.
+
+        Raises:
+            PhotoError: it is a picture that cannot be read.
+            OSError: it is another file that cannot.
+        """
+        if isinstance(self.secret, HiddenFile):
+            return self.secret
+        return _read_secret_once(self.secret, self.exact)
 
 
 @functools.cache
@@ -66,37 +88,73 @@ def _load_once(spec, **options):
 
 
 @functools.lru_cache(1)
-def read_once(path: Path) -> Photo:
-    """As `read`; the last one is kept."""
-    return read(path)
+def _read_secret_once(path, exact):
+    standard = path == STANDARD
+    data = sys.stdin.buffer.read() if standard else None
+    empty = not data if standard else path.is_file() and not path.stat().st_size
+    if not (exact or empty):
+        try:
+            return _quietly(photos.read_photo, data if standard else path)
+        except PhotoError as error:
+            if not isinstance(error.__cause__, UnidentifiedImageError | KindError):
+                raise
+    return HiddenFile("secret" if standard else path.name, data if standard else path.read_bytes())
 
 
-def read(path: Path, samples: bool = False) -> Photo:
-    """As `photos.read_photo`, without a word from libraries."""
+def _read(path, read, **options):
+    """What `read` makes of a file, or of standard input."""
+    return _quietly(read, sys.stdin.buffer if path == STANDARD else path, **options)
+
+
+def _quietly(work, *arguments, **options):
+    """Without a word from libraries."""
     with progress.without_chatter():
-        return photos.read_photo(path, samples=samples)
+        return work(*arguments, **options)
 
 
-def _read_samples(path):
-    with progress.without_chatter():
-        return photos.read_samples(path)
+def check_secret(settings: Settings) -> list[str]:
+    """What was done to the secret, if it is a picture.
+
+    Raises:
+        ValueError: the hider does not take it.
+    """
+    hider, secret = settings.hider(), settings.read_secret()
+    if isinstance(secret, HiddenFile):
+        if settings.size:
+            raise ValueError("A file that is no picture has no size: omit --size.")
+        return []
+    if hider.same_size and settings.size == "keep":
+        raise ValueError(f"{settings.model} hides secrets of the cover's size: omit --size keep.")
+    if min(secret.image.shape[:2]) < hider.min_side:
+        raise ValueError(
+            f"{settings.secret} has a side of less than {hider.min_side} pixels: enlarge it, or "
+            "hide it with --exact."
+        )
+    return [f"{settings.secret}: {note}" for note in secret.notes]
 
 
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     """Hides the secret in one cover. Returns lines to say about it."""
-    hider, photo, secret = settings.hider(), read(cover), read_once(settings.secret).image
+    hider, secret = settings.hider(), settings.read_secret()
+    photo = _read(cover, photos.read_photo)
     image, known = _scale(photo.image, settings.longest, hider)
-    fitted = _fit(secret, image, hider, settings.size)
-    stego, remarks = hider.hide_remarked(image, fitted, **known)
+    if isinstance(secret, HiddenFile):
+        stego, remarks = hider.hide_file(image, secret, **known)
+        remarks.append(f"it hides {secret}")
+    else:
+        fitted = _fit(secret.image, image, hider, settings.size)
+        stego, remarks = hider.hide_remarked(image, fitted, **known)
+        if fitted.shape != secret.image.shape:
+            done, remedy = "scaled", ""
+            if hider.same_size or settings.size:
+                done = "scaled and cropped"
+            elif hider.fits(secret.image, image):
+                remedy = " (--size keep prevents that)"
+            remarks.append(f"the secret was {done} to {size_of(fitted)}{remedy}")
     exif = photo.exif if settings.keep_metadata else b""
-    photos.write_photo(stego, output, overwrite=settings.force, exif=exif, jpeg=settings.jpeg)
+    _write_photo(stego, output, settings, exif=exif, jpeg=settings.jpeg)
     lines = [f"{cover}: {note}" for note in photo.notes]
     lines += [f"{output}: {remark}" for remark in remarks]
-    if fitted.shape != secret.shape:
-        done, remedy = "scaled", " (--size keep prevents that)"
-        if hider.same_size or settings.size:
-            done, remedy = "scaled and cropped", ""
-        lines.append(f"{output}: the secret was {done} to {size_of(fitted)}{remedy}")
     psnr, changed = metrics.psnr(image[None], stego[None])[0], np.mean(image != stego)
     facts = size_of(stego), f"cover PSNR {psnr:.1f} dB", f"{100 * changed:.3g}% of samples changed"
     return [*lines, f"{output}: {', '.join(facts)}"]
@@ -120,14 +178,39 @@ def _fit(secret, cover, hider, size):
 def reveal(stego: Path, output: Path, settings: Settings) -> list[str]:
     """Reveals what one stego picture hides. Returns lines to say about it."""
     # Nobody else holds the stego image: its memory is needed when a huge one is revealed.
-    secret, remarks = settings.hider().reveal_remarked(_read_samples(stego))
-    photos.write_photo(secret, output, overwrite=settings.force, jpeg=True)
-    return [", ".join([f"{output}: {size_of(secret)}", *remarks])]
+    secret, remarks = settings.hider().reveal_any(_read(stego, photos.read_samples))
+    if isinstance(secret, HiddenFile):
+        output, what = _place(output, secret, settings), str(secret)
+        if output == STANDARD:
+            sys.stdout.buffer.write(secret.content)
+        else:
+            photos.write_file(secret.content, output, overwrite=settings.force)
+    else:
+        what = size_of(secret)
+        _write_photo(secret, output, settings, jpeg=True)
+    return [", ".join([f"{output}: {what}", *remarks])]
+
+
+def _write_photo(image, output, settings, **options):
+    target = sys.stdout.buffer if output == STANDARD else output
+    photos.write_photo(image, target, overwrite=settings.force, **options)
+
+
+def _place(output, file, settings):
+    """Where a revealed file goes: under its own name, unless the person chose one."""
+    if settings.into_folder:
+        name = file.name or f"{output.stem}.txt"
+        if settings.several and file.name:
+            name = f"{output.stem}-{file.name}"
+        return output.with_name(files.shorten(name))
+    if photos.is_picture(output) and output.suffix.lower() != Path(file.name).suffix.lower():
+        raise ValueError(f"It hides no picture, but {file}: choose a name like that, or a folder.")
+    return output
 
 
 def describe(path: Path, key: bytes | None = None) -> list[str]:
     """What a picture file is: what it hides, and what it could."""
-    photo = read(path, samples=True)
+    photo = _read(path, photos.read_photo, samples=True)
     lines = [f"{path}: {photo.format}, {size_of(photo.image)}"]
     lines += [f"  {note}" for note in photo.notes]
     return lines + _describe_payload(photo.samples, key) + _describe_room(photo.image, key)
@@ -138,17 +221,21 @@ def _describe_payload(image, key):
         found = detection.read(image, key)
     except PayloadError as error:
         return [f"  {error}"]
-    (height, width), layout = found.size, found.layout
+    layout = found.layout
     carried = f"base {layout.base}"
     if layout.memory > 1:
         carried = f"{8 * len(found.data) / image.size:.3g} bits in each sample"
     if layout.quality:
         carried = f"comes through JPEG of quality {layout.quality} and more"
-    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", carried]
+    facts = [f"{len(found.data)} bytes", carried]
     facts += ["with a key" if layout.sealed else "without a key"]
     facts += [f"protection {correction.LEVELS[layout.level]}"]
     facts += ["damaged, but corrected"] * found.corrected
-    return [f"  It hides a picture ({found.kind.name.lower()}): {', '.join(facts)}"]
+    if found.kind == Kind.FILE:
+        return [f"  It hides {files.unpack(found.data)}: {', '.join(facts)}"]
+    height, width = found.size
+    what = f"a picture ({found.kind.name.lower()}): {width}×{height} pixels"
+    return [f"  It hides {what}, {', '.join(facts)}"]
 
 
 def _describe_room(image, key):
@@ -201,50 +288,18 @@ def size_of(image: np.ndarray) -> str:
     return f"{image.shape[1]}×{image.shape[0]} pixels"
 
 
-def outputs(paths: list[Path], target: Path, force: bool, also=(), jpeg=False) -> list[Path]:
-    """Where each path's output goes: to the file `target`, or into the folder of that name.
-
-    Raises:
-        ValueError: one cannot be written, exists (unless `force`), or is one of the files that
-            are read, `paths` and `also`.
-    """
-    several = len(paths) > 1
-    folder = target.is_dir() or several or not target.suffix
-    if several and (target.suffix or target.is_file()) and not target.is_dir():
-        raise ValueError(
-            f"{target} must be a folder, as there are {len(paths)} files: create it first, or "
-            "choose a name without a dot."
-        )
-    found = [target / f"{path.stem}.png" if folder else target for path in paths]
-    names = [str(output).casefold() for output in found]  # on some disks, A.png is a.png
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]} would be written more than once: rename some files.")
-    if folder and not target.parent.is_dir():
-        raise ValueError(f"There is no folder {target.parent}: create it first.")
-    if folder:
-        target.mkdir(exist_ok=True)
-    inputs = {identity(path) for path in [*paths, *also]} - {None}
-    for output in found:
-        photos.check_output(output, force, jpeg)
-        if identity(output) in inputs:
-            raise ValueError(f"{output} is to be read: write to another file or folder.")
-    return found
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """The same for every name of a file; None where there is none."""
-    return (path.stat().st_dev, path.stat().st_ino) if path.exists() else None
-
-
 @contextlib.contextmanager
-def started(work, paths: list[Path], outputs: list[Path], settings: Settings):
-    """Does `work(path, output, settings)` for every path, several at a time.
+def started(work, sources: list[Source], outputs: list[Path], settings: Settings):
+    """Does `work(path, output, settings)` for every source, several at a time.
 
-    Gives a function for each path, which waits for its work: it returns the lines or raises what
+    Gives a function for each, which waits for its work: it returns the lines or raises what
     went wrong, with a message that names the file. One that fails does not stop the others. If
     there is only one, what goes wrong is raised at once.
     """
-    jobs = [(work, path, output, settings) for path, output in zip(paths, outputs, strict=True)]
+    jobs = [
+        (work, source.path, output, settings)
+        for source, output in zip(sources, outputs, strict=True)
+    ]
     if len(jobs) == 1:
         lines = _attempt(*jobs[0])
         yield [lambda: lines]
