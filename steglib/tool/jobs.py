@@ -20,7 +20,7 @@ from steglib.channels.quiet import QuietChannel
 from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import metrics
 from steglib.hider import Hider
-from steglib.images import arrays, photos
+from steglib.images import arrays, datasets, photos
 from steglib.images.kinds import KindError
 from steglib.images.photos import Photo, PhotoError
 from steglib.tool.places import STANDARD, Source
@@ -96,8 +96,12 @@ def _read_secret_once(path, exact):
         try:
             return _quietly(photos.read_photo, data if standard else path)
         except PhotoError as error:
-            if not isinstance(error.__cause__, UnidentifiedImageError | KindError):
+            if error.__cause__ is None:  # it cannot be read at all
                 raise
+            named = path.suffix.lower() in datasets.EXTENSIONS
+            if named or not isinstance(error.__cause__, UnidentifiedImageError | KindError):
+                hint = "or hide the file itself with --exact"
+                raise PhotoError(f"{str(error)[:-1]}, {hint}.") from error
     return HiddenFile("secret" if standard else path.name, data if standard else path.read_bytes())
 
 

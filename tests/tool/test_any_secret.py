@@ -109,7 +109,9 @@ def test_a_picture_as_the_file_that_it_is(tmp_path, files, steglib):
 
 def test_a_damaged_picture_is_no_file_to_hide_unseen(tmp_path, files, steglib):
     half = write(tmp_path / "half.png", files[1].read_bytes()[:600])
-    assert_refused(steglib("hide", files[0], half, "-o", tmp_path / "s.png"), 2, "half.png")
+    for content in half.read_bytes(), b"\x89PNG", b"no picture at all":
+        result = steglib("hide", files[0], write(half, content), "-o", tmp_path / "s.png")
+        assert_refused(result, 2, "half.png", "--exact")
     assert steglib("hide", files[0], half, "--exact", "-o", tmp_path / "s.png")[0] == 0
 
 
@@ -183,6 +185,7 @@ def test_more_than_the_room(tmp_path, cover, steglib):
         (["cover.png", "notes.pdf", "--size", "cover"], ["--size"]),
         (["cover.png"], ["a cover and a secret", "--text"]),
         (["cover.png", "missing.pdf"], ["missing.pdf", "not found"]),
+        (["cover.png", "."], ["is a folder"]),
         (["cover.png", ".", "--exact"], ["Is a directory"]),
         (["notes.pdf", "cover.png"], ["notes.pdf is a PDF document"]),
         (["-", "-"], ["Standard input"]),
