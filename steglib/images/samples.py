@@ -36,7 +36,7 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
     if picture.format == "TIFF":
         _prepare_tiff(picture, tags)
     picture.load()
-    bits = _bits(picture, file, storage)
+    bits = _bits(picture, file, storage, tags)
     if bits > 8:
         notes.append(f"{bits} bits a channel were reduced to 8")
     if picture.format == "TIFF":
@@ -49,13 +49,13 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
         picture = _to_8_bits(picture, storage, tags, notes)
         picture = picture.convert("RGB" if picture.mode == "RGB" else "L")
         picture.putalpha(mask)
-        picture.info.pop("transparency")
+        picture.info.pop("transparency", None)
         return picture
     picture = _to_8_bits(picture, storage, tags, notes)
     return picture.convert(picture.mode.upper()) if picture.mode in ("La", "RGBa") else picture
 
 
-def _bits(picture, file, storage):
+def _bits(picture, file, storage, tags):
     """Of a sample, as far as that is more than 8 and is told."""
     if picture.format == "HEIF":
         return picture.info["bit_depth"]
@@ -68,9 +68,9 @@ def _bits(picture, file, storage):
         header = dict(boxes.inside(data)).get(b"jp2h", b"")
         depth = dict(boxes.inside(header)).get(b"ihdr", bytes(11))[10]
         return (depth & 127) + 1 if depth != 255 else 8
-    if picture.mode.startswith("I;16") or (picture.format in ("PNG", "TIFF") and ";16" in storage):
-        return 12 if "I;12" in storage else 16
-    return 8
+    if picture.format == "TIFF" and picture.mode not in ("I", "F"):
+        return tags.get(Base.BitsPerSample, (8,))[0]
+    return 16 if picture.format == "PNG" and ";16" in storage else 8
 
 
 def _to_8_bits(picture, storage, tags, notes):
