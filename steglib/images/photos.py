@@ -255,7 +255,7 @@ def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) 
         problem = "would be a JPEG, which changes the pixels and thereby destroys the secret: "
         problem += "use .png (or .webp, .tif), or hide with --survive 75"
     elif path.suffix.lower() not in WRITERS and not is_jpeg(path):
-        problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
+        problem = "has a suffix of no format that keeps every pixel of a picture or a secret: "
         problem += "use .png (or .webp, .tif); for a folder, create it first"
     elif not path.parent.is_dir():
         problem = f"cannot be written, as there is no folder {path.parent}: create it first"
