@@ -36,7 +36,8 @@ HUGE = [2**31 - 1, 2**32 - 1, 65535, 30_000, 12_000]
 @pytest.mark.slow
 @pytest.mark.parametrize("numbers, least", [(FEW, 2), (MANY, 10)], ids=["few", "many"])
 def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python, numbers, least):
-    done = run_python(__file__, tmp_path, *numbers, CUDA_VISIBLE_DEVICES="")
+    path = os.pathsep.join([str(Path(corpus.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = run_python(__file__, tmp_path, *numbers, CUDA_VISIBLE_DEVICES="", PYTHONPATH=path)
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["wrong"] == []
