@@ -1,5 +1,7 @@
 """The samples of a picture file, with 8 bits each, whatever it stores."""
 
+import struct
+
 import numpy as np
 from PIL import Image, ImageChops
 from PIL.ExifTags import Base
@@ -20,7 +22,7 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
     """Decodes an opened picture: as it is stored, not turned, its colours not converted.
 
     Args:
-        picture: as `kinds.open_picture` opened it. A TIFF is turned by Pillow, and here back.
+        picture: as `kinds.open_picture` opened it. Pillow turns a TIFF upright all the same.
         file: that holds it, open for reading.
         notes: gets a line for what was lost.
 
@@ -115,7 +117,7 @@ def _prepare_tiff(picture, tags):
     if reads:
         picture.use_load_libtiff = True
         args = (SWAPPED.get(layout, layout), False, picture.tag_v2.offset)
-        extents = (0, 0, *picture._tile_size)
+        extents = (0, 0, tags[Base.ImageWidth], tags[Base.ImageLength])
         tile = picture.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=args)
         picture.tile = [tile]
 
@@ -136,12 +138,13 @@ def _mend_tiff(picture, tags):
 def _crop(picture, file):
     """To an AVIF's clean aperture: what a person cut off must not be published."""
     file.seek(0)
-    for name, content in boxes.item_properties(file.read()):
-        if name == b"clap":
-            cropped = picture.crop(boxes.clean_aperture(content, *picture.size))
-            cropped.format, cropped.info = picture.format, picture.info
-            return cropped
-    return picture
+    properties = dict(boxes.item_properties(file.read()))
+    whole = struct.unpack_from(">II", properties.get(b"ispe", bytes(12)), 4)
+    if b"clap" not in properties or picture.size != whole:  # some decoders do it
+        return picture
+    cropped = picture.crop(boxes.clean_aperture(properties[b"clap"], *whole))
+    cropped.format, cropped.info = picture.format, picture.info
+    return cropped
 
 
 def _transparent(picture, file, storage, value):

@@ -43,6 +43,7 @@ def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python, numbe
     assert found["wrong"] == []
     assert found["slowest"][-1][0] < LONGEST
     counts = found["counts"]
+    print(counts, found["slowest"][-1])
     assert sum(counts.values()) == sum(numbers)
     for command in ("hide 0", "hide 2", "inspect 0", "inspect 2", "reveal 0", "reveal 3"):
         assert counts[command] >= least, counts  # it is no one-sided test
@@ -217,7 +218,7 @@ def flip_inside(rng, data, n, other):
         chunks, at = [], 8
         while at + 12 <= n:
             size = int.from_bytes(data[at : at + 4], "big")
-            chunks += [(at, size)] * (0 < size and data[at + 4 : at + 8] != b"IDAT")
+            chunks += [(at, size)] * (size > 0 and data[at + 4 : at + 8] != b"IDAT")
             at += 12 + size
         at, size = chunks[rng.integers(len(chunks))]
         data[at + 8 + rng.integers(size)] = rng.choice([0, 1, 2, 9, 127, 128, 255])
@@ -261,7 +262,7 @@ def enlarge(rng, data, n, _):
         data[18:26] = struct.pack("<II", width, height)
     elif data.startswith(b"GIF"):
         data[6:10] = struct.pack("<HH", width & 65535, height & 65535)
-    elif data.startswith((b"II", b"MM")):
+    elif data.startswith((b"II*\0", b"MM\0*")):
         return enlarge_tiff(rng, data, width)
     elif data.startswith(b"\xff\xd8"):
         place = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
