@@ -7,9 +7,7 @@ from PIL import Image, ImageChops
 from PIL.ExifTags import Base
 
 from steglib.images import boxes
-from steglib.images.kinds import KindError
 
-COLOURS_OF = {2: 3, 5: 4, 6: 3, 8: 3}  # of how many samples a TIFF's colours are, if not of one
 # libtiff gives samples in the machine's byte order, which Pillow forgets for these.
 SWAPPED = {
     **dict.fromkeys(("I;16S", "I;16BS"), "I;16NS"),
@@ -31,12 +29,13 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
         or, for P, in `info`. A crop (clap) of AVIF is done; HEIC's is, by its library.
 
     Raises:
-        KindError: it is a TIFF of a kind that would be read wrongly.
         ValueError: it is damaged. Decoders raise anything else, too.
     """
     storage, tags = str(picture.tile[:1]), dict(getattr(picture, "tag_v2", {}))
-    if picture.format == "TIFF":
-        _prepare_tiff(picture, tags)
+    if picture.format == "TIFF" and picture.use_load_libtiff:
+        layout, *others = picture.tile[0].args
+        args = (SWAPPED.get(layout, layout), *others)
+        picture.tile = [picture.tile[0]._replace(args=args)]
     picture.load()
     bits = _bits(picture, file, storage, tags)
     if bits > 8:
@@ -94,32 +93,6 @@ def _to_8_bits(picture, storage, tags, notes):
     else:
         return picture
     return ImageChops.invert(grey) if tags.get(Base.PhotometricInterpretation) == 0 else grey
-
-
-def _prepare_tiff(picture, tags):
-    """Has libtiff read what Pillow's own reader would read wrongly, or refuses it."""
-    colour, planes = tags.get(Base.PhotometricInterpretation), tags.get(Base.PlanarConfiguration)
-    count, extra = tags.get(Base.SamplesPerPixel, 1), tags.get(Base.ExtraSamples, ())
-    bits, reads = tags.get(Base.BitsPerSample, (1,))[0], picture.use_load_libtiff
-    layout = picture.tile[0].args[0]
-    if planes == 2 and count > 1:
-        if not reads and (bits == 16 or extra or tags.get(Base.FillOrder) == 2):
-            reads, layout = True, "RGBa" if 1 in extra else picture.mode
-            layout += ";16N" * (bits == 16)  # else Pillow takes 16 bits for 8 bits
-        more = count > COLOURS_OF.get(colour, 1)
-        if picture.mode in ("LA", "La", "PA") or (more and not extra and reads):
-            raise KindError(
-                f"is a TIFF whose {count} planes cannot be told apart: save it as PNG, or as a "
-                "TIFF with interleaved channels, first"
-            )
-    if colour == 6 and not reads and tags.get(Base.YCbCrSubSampling) != (1, 1):
-        raise KindError("is a TIFF with uncompressed, subsampled colours: save it as PNG first")
-    if reads:
-        picture.use_load_libtiff = True
-        args = (SWAPPED.get(layout, layout), False, picture.tag_v2.offset)
-        extents = (0, 0, tags[Base.ImageWidth], tags[Base.ImageLength])
-        tile = picture.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=args)
-        picture.tile = [tile]
 
 
 def _mend_tiff(picture, tags):
