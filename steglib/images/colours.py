@@ -232,10 +232,10 @@ def _exif(picture, file, notes):
     try:
         exif = picture.getexif()
         camera = exif.get_ifd(IFD.Exif)
-        exif.get_ifd(IFD.Interop)
+        index = exif.get_ifd(IFD.Interop).get(1) if IFD.Interop in camera else None
     except Exception:  # it may be anything; who reads it all says so
         return None
-    space, index = camera.get(Base.ColorSpace), exif.get_ifd(IFD.Interop).get(1)
+    space = camera.get(Base.ColorSpace)
     if space == 2 or (index == "R03" and space != 1):
         return rgb_profile("Adobe RGB (EXIF)", ADOBE, GRID**2.19921875)
     white, others = exif.get(Base.WhitePoint), exif.get(Base.PrimaryChromaticities)

@@ -127,7 +127,7 @@ def _transparent(picture, file, storage, value):
     if picture.mode == "L":  # of 2 or 4 bits: Pillow has spread them
         value = value * {"L;2": 85, "L;4": 17}.get(_layout(storage), 1)
     if picture.mode == "1":
-        samples = samples * np.uint8(255)
+        value = value > 0
     if "RGB;16" in storage:
         value, low = value >> 8, value & 255
         file.seek(0)
