@@ -156,6 +156,11 @@ def described(picture: Image.Image, file, notes: list[str]) -> bytes | None:
         return None
 
 
+def _gamma(exponent):
+    """2.2 is how all say sRGB's curve where they can say a power only."""
+    return _srgb(GRID) if abs(exponent - 2.2) < 0.05 else GRID**exponent
+
+
 def _cicp(primaries, transfer, notes):
     if primaries == 2:  # unspecified
         primaries = 1
@@ -177,15 +182,8 @@ def _png(picture, file, notes):
         return info["icc_profile"]
     if "srgb" in info or not {"gamma", "chromaticity"} & set(info):
         return None
-    gamma, chromaticities = info.get("gamma", 1 / 2.2), info.get("chromaticity", SRGB)
-    usual = abs(gamma - 1 / 2.2) < 0.01  # how all write sRGB
-    if usual and np.allclose(chromaticities, SRGB, atol=1e-3):
-        return None
-    return rgb_profile(
-        "its gamma and chromaticities",
-        chromaticities,
-        _srgb(GRID) if usual else GRID ** (1 / gamma),
-    )
+    light = _gamma(1 / info.get("gamma", 1 / 2.2))
+    return rgb_profile("its gamma and chromaticities", info.get("chromaticity", SRGB), light)
 
 
 def _png_chunk(file, wanted):
@@ -234,17 +232,16 @@ def _exif(picture, file, notes):
     try:
         exif = picture.getexif()
         camera = exif.get_ifd(IFD.Exif)
-        exif.get_ifd(IFD.Interop)
+        index = exif.get_ifd(IFD.Interop).get(1) if IFD.Interop in camera else None
     except Exception:  # it may be anything; who reads it all says so
         return None
-    space, index = camera.get(Base.ColorSpace), exif.get_ifd(IFD.Interop).get(1)
+    space = camera.get(Base.ColorSpace)
     if space == 2 or (index == "R03" and space != 1):
         return rgb_profile("Adobe RGB (EXIF)", ADOBE, GRID**2.19921875)
     white, others = exif.get(Base.WhitePoint), exif.get(Base.PrimaryChromaticities)
     if space == 1 or white is None or others is None:
         return None
-    gamma = float(camera.get(Base.Gamma, 2.2))
-    light = _srgb(GRID) if abs(gamma - 2.2) < 0.05 else GRID**gamma
+    light = _gamma(float(camera.get(Base.Gamma, 2.2)))
     return rgb_profile("its chromaticities", [float(v) for v in (*white, *others)], light)
 
 
@@ -269,7 +266,7 @@ def _bmp(picture, file, notes):
         return None
     colours = np.vstack([ends.sum(0), ends])
     gammas = np.array(struct.unpack_from("<3I", head, 110)) / 65536
-    light = GRID ** np.where(gammas > 0, gammas, 2.2)[:, None]
+    light = [_gamma(gamma or 2.2) for gamma in gammas]
     return rgb_profile("its end points", (colours / colours.sum(1, keepdims=True))[:, :2], light)
 
 

@@ -1,6 +1,8 @@
 """Which kind of picture a file is, and why one cannot be read."""
 
+import contextlib
 import importlib.util
+import threading
 
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 from PIL.ExifTags import Base
@@ -15,6 +17,9 @@ COLOURS = {
     **{32803: "a camera's raw colours", 34892: "a camera's raw colours"},
 }
 SAMPLES = {1: "", 2: "signed ", 3: "floating-point ", 4: "undefined ", 5: "complex "}
+SAMPLES_OF = {2: 3, 5: 4, 6: 3, 8: 3}  # a TIFF's colours, if not of one sample
+PLANES = "in planes"
+SWITCHING = threading.Lock()
 RAW = "a camera's raw file"
 APPLE_DOUBLE = b"\0\5\x16\7"
 # Offset, bytes, and what a file with these bytes there is.
@@ -77,10 +82,7 @@ def open_picture(file) -> Image.Image:
         picture = Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
         if head.startswith(TIFF_HEADS) and (kind := _tiff_kind(file, head)):
-            raise KindError(
-                f"is a TIFF of a kind that cannot be read ({kind}): save it as PNG, or as an RGB "
-                "TIFF of 8 or 16 bits, first"
-            ) from error
+            return _checked_tiff(_open_planes(file, kind), file)
         if _is_heif(head) and "HEIF" not in formats:
             raise KindError(
                 "is a HEIC picture, for which pillow-heif is missing: pip install pillow-heif, or "
@@ -89,13 +91,51 @@ def open_picture(file) -> Image.Image:
         if head[4:8] == b"ftyp":
             raise ValueError("damaged, or not as AVIF and HEIC pictures are") from error
         raise
-    if picture.format == "TIFF":
-        tags = picture.tag_v2
-        if tags.get(Base.NewSubfileType, 0) & 1 or DNG_VERSION in tags:
+    return _checked_tiff(picture, file) if picture.format == "TIFF" else picture
+
+
+def _open_planes(file, kind):
+    """A TIFF in planes by libtiff, which knows more of them than Pillow's own reader."""
+    if PLANES in kind:
+        with contextlib.suppress(UnidentifiedImageError):
+            return _reopen(file)
+    raise KindError(
+        f"is a TIFF of a kind that cannot be read ({kind}): save it as PNG, or as an RGB TIFF of "
+        "8 or 16 bits, first"
+    )
+
+
+def _checked_tiff(picture, file):
+    """Has libtiff read what Pillow's own reader would read wrongly, or refuses it."""
+    tags = picture.tag_v2
+    if tags.get(Base.NewSubfileType, 0) & 1 or DNG_VERSION in tags:
+        raise KindError(
+            f"is {RAW}, of which only the preview is readable: save it as JPEG or PNG first"
+        )
+    colour, count = tags.get(Base.PhotometricInterpretation), tags.get(Base.SamplesPerPixel, 1)
+    extra, bits = tags.get(Base.ExtraSamples, ()), tags.get(Base.BitsPerSample, (1,))[0]
+    if tags.get(Base.PlanarConfiguration) == 2 and count > 1:
+        if not picture.use_load_libtiff and (bits == 16 or extra or tags.get(Base.FillOrder) == 2):
+            picture = _reopen(file)  # else it takes 16 bits for 8 bits
+        more = count > SAMPLES_OF.get(colour, 1) and not extra and picture.use_load_libtiff
+        if picture.mode in ("LA", "La", "PA") or more or (len(extra) > 1 and any(extra)):
             raise KindError(
-                f"is {RAW}, of which only the preview is readable: save it as JPEG or PNG first"
+                f"is a TIFF whose {count} planes cannot be told apart: save it as PNG, or as a "
+                "TIFF with interleaved channels, first"
             )
-    return picture
+    subsampled = colour == 6 and tags.get(Base.YCbCrSubSampling) != (1, 1)
+    return _reopen(file) if subsampled and not picture.use_load_libtiff else picture
+
+
+def _reopen(file):
+    """A TIFF by libtiff, also without compression."""
+    file.seek(0)
+    with SWITCHING:
+        TiffImagePlugin.READ_LIBTIFF = True
+        try:
+            return Image.open(file, formats=["TIFF"])
+        finally:
+            TiffImagePlugin.READ_LIBTIFF = False
 
 
 def _is_heif(head):
@@ -131,6 +171,6 @@ def _tiff_kind(file, head):
         return None
     bits = " and ".join(map(str, sorted(set(bits))))
     parts = [COLOURS.get(colour, f"colours {colour}"), f"{count} {kind}samples of {bits} bits"]
-    parts += ["in planes"] * (tags.get(Base.PlanarConfiguration, 1) == 2)
+    parts += [PLANES] * (tags.get(Base.PlanarConfiguration, 1) == 2)
     parts += ["with an unknown compression"] * (compression is None)
     return ", ".join(parts)

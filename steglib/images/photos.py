@@ -257,7 +257,7 @@ def check_output(path: str | Path, overwrite: bool = False, jpeg: bool = False) 
         problem = "would be a JPEG, which changes the pixels and thereby destroys the secret: "
         problem += "use .png (or .webp, .tif)"
     elif not is_picture(path):
-        problem = "has a suffix of no format known to keep every pixel, and with them the secret: "
+        problem = "has a suffix of no format that keeps every pixel of a picture or a secret: "
         problem += "use .png (or .webp, .tif); for a folder, create it first"
     if problem and not path.is_dir():
         raise PhotoError(f"{path} {problem}.")

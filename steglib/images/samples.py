@@ -1,13 +1,13 @@
 """The samples of a picture file, with 8 bits each, whatever it stores."""
 
+import struct
+
 import numpy as np
 from PIL import Image, ImageChops
 from PIL.ExifTags import Base
 
 from steglib.images import boxes
-from steglib.images.kinds import KindError
 
-COLOURS_OF = {2: 3, 5: 4, 6: 3, 8: 3}  # of how many samples a TIFF's colours are, if not of one
 # libtiff gives samples in the machine's byte order, which Pillow forgets for these.
 SWAPPED = {
     **dict.fromkeys(("I;16S", "I;16BS"), "I;16NS"),
@@ -20,7 +20,7 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
     """Decodes an opened picture: as it is stored, not turned, its colours not converted.
 
     Args:
-        picture: as `kinds.open_picture` opened it. A TIFF is turned by Pillow, and here back.
+        picture: as `kinds.open_picture` opened it. Pillow turns a TIFF upright all the same.
         file: that holds it, open for reading.
         notes: gets a line for what was lost.
 
@@ -29,14 +29,15 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
         or, for P, in `info`. A crop (clap) of AVIF is done; HEIC's is, by its library.
 
     Raises:
-        KindError: it is a TIFF of a kind that would be read wrongly.
         ValueError: it is damaged. Decoders raise anything else, too.
     """
     storage, tags = str(picture.tile[:1]), dict(getattr(picture, "tag_v2", {}))
-    if picture.format == "TIFF":
-        _prepare_tiff(picture, tags)
+    if picture.format == "TIFF" and picture.use_load_libtiff:
+        layout, *others = picture.tile[0].args
+        args = (SWAPPED.get(layout, layout), *others)
+        picture.tile = [picture.tile[0]._replace(args=args)]
     picture.load()
-    bits = _bits(picture, file, storage)
+    bits = _bits(picture, file, storage, tags)
     if bits > 8:
         notes.append(f"{bits} bits a channel were reduced to 8")
     if picture.format == "TIFF":
@@ -49,13 +50,13 @@ def load(picture: Image.Image, file, notes: list[str]) -> Image.Image:
         picture = _to_8_bits(picture, storage, tags, notes)
         picture = picture.convert("RGB" if picture.mode == "RGB" else "L")
         picture.putalpha(mask)
-        picture.info.pop("transparency")
+        picture.info.pop("transparency", None)
         return picture
     picture = _to_8_bits(picture, storage, tags, notes)
     return picture.convert(picture.mode.upper()) if picture.mode in ("La", "RGBa") else picture
 
 
-def _bits(picture, file, storage):
+def _bits(picture, file, storage, tags):
     """Of a sample, as far as that is more than 8 and is told."""
     if picture.format == "HEIF":
         return picture.info["bit_depth"]
@@ -68,9 +69,9 @@ def _bits(picture, file, storage):
         header = dict(boxes.inside(data)).get(b"jp2h", b"")
         depth = dict(boxes.inside(header)).get(b"ihdr", bytes(11))[10]
         return (depth & 127) + 1 if depth != 255 else 8
-    if picture.mode.startswith("I;16") or (picture.format in ("PNG", "TIFF") and ";16" in storage):
-        return 12 if "I;12" in storage else 16
-    return 8
+    if picture.format == "TIFF" and picture.mode not in ("I", "F"):
+        return tags.get(Base.BitsPerSample, (8,))[0]
+    return 16 if picture.format == "PNG" and ";16" in storage else 8
 
 
 def _to_8_bits(picture, storage, tags, notes):
@@ -94,32 +95,6 @@ def _to_8_bits(picture, storage, tags, notes):
     return ImageChops.invert(grey) if tags.get(Base.PhotometricInterpretation) == 0 else grey
 
 
-def _prepare_tiff(picture, tags):
-    """Has libtiff read what Pillow's own reader would read wrongly, or refuses it."""
-    colour, planes = tags.get(Base.PhotometricInterpretation), tags.get(Base.PlanarConfiguration)
-    count, extra = tags.get(Base.SamplesPerPixel, 1), tags.get(Base.ExtraSamples, ())
-    bits, reads = tags.get(Base.BitsPerSample, (1,))[0], picture.use_load_libtiff
-    layout = picture.tile[0].args[0]
-    if planes == 2 and count > 1:
-        if not reads and (bits == 16 or extra or tags.get(Base.FillOrder) == 2):
-            reads, layout = True, "RGBa" if 1 in extra else picture.mode
-            layout += ";16N" * (bits == 16)  # else Pillow takes 16 bits for 8 bits
-        more = count > COLOURS_OF.get(colour, 1)
-        if picture.mode in ("LA", "La", "PA") or (more and not extra and reads):
-            raise KindError(
-                f"is a TIFF whose {count} planes cannot be told apart: save it as PNG, or as a "
-                "TIFF with interleaved channels, first"
-            )
-    if colour == 6 and not reads and tags.get(Base.YCbCrSubSampling) != (1, 1):
-        raise KindError("is a TIFF with uncompressed, subsampled colours: save it as PNG first")
-    if reads:
-        picture.use_load_libtiff = True
-        args = (SWAPPED.get(layout, layout), False, picture.tag_v2.offset)
-        extents = (0, 0, *picture._tile_size)
-        tile = picture.tile[0]._replace(codec_name="libtiff", extents=extents, offset=0, args=args)
-        picture.tile = [tile]
-
-
 def _mend_tiff(picture, tags):
     """What Pillow passes over: colour maps of 8 bits, signed samples; and turns it back."""
     if picture.mode == "P" and max(tags.get(Base.ColorMap, (256,))) < 256:
@@ -136,12 +111,13 @@ def _mend_tiff(picture, tags):
 def _crop(picture, file):
     """To an AVIF's clean aperture: what a person cut off must not be published."""
     file.seek(0)
-    for name, content in boxes.item_properties(file.read()):
-        if name == b"clap":
-            cropped = picture.crop(boxes.clean_aperture(content, *picture.size))
-            cropped.format, cropped.info = picture.format, picture.info
-            return cropped
-    return picture
+    properties = dict(boxes.item_properties(file.read()))
+    whole = struct.unpack_from(">II", properties.get(b"ispe", bytes(12)), 4)
+    if b"clap" not in properties or picture.size != whole:  # some decoders do it
+        return picture
+    cropped = picture.crop(boxes.clean_aperture(properties[b"clap"], *whole))
+    cropped.format, cropped.info = picture.format, picture.info
+    return cropped
 
 
 def _transparent(picture, file, storage, value):
@@ -151,7 +127,7 @@ def _transparent(picture, file, storage, value):
     if picture.mode == "L":  # of 2 or 4 bits: Pillow has spread them
         value = value * {"L;2": 85, "L;4": 17}.get(_layout(storage), 1)
     if picture.mode == "1":
-        samples = samples * np.uint8(255)
+        value = value > 0
     if "RGB;16" in storage:
         value, low = value >> 8, value & 255
         file.seek(0)

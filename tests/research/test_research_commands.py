@@ -34,6 +34,19 @@ def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys)
     assert "linear hiding" not in printed
 
 
+def test_evaluate_leaves_out_what_does_not_decode(home, tmp_path, capsys):
+    for split, count in (("val", 3), ("train", 2)):
+        (tmp_path / split).mkdir()
+        for i in range(count):
+            write_photo(np.full((64, 64, 3), 60 * i, np.uint8), tmp_path / split / f"{i}.png")
+    (tmp_path / "val" / "bad.png").write_bytes(b"none")
+    command = ["evaluate", "lsb:1", "--data", str(tmp_path), "--pairs", "1"]
+    assert main(command) == 0
+    assert "Skipped 1 of 4 files that do not decode: val/bad.png." in capsys.readouterr().out
+    assert main([*command, "--on-error", "stop"]) == 2
+    assert "bad.png" in capsys.readouterr().err
+
+
 def test_evaluate_after_damage(home, capsys):
     assert main(["evaluate", "lsb:4", "--pairs", "4", "--damage", "png", "noise:4"]) == 0
     header, *rows = capsys.readouterr().out.split("Secret PSNR after damage:")[1].split("\n")[2:]
