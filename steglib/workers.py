@@ -112,48 +112,50 @@ def _in_processes(count):
 
 @contextlib.contextmanager
 def _on_cluster(address, folder):
-    try:
-        import cloudpickle
-        from distributed.scheduler import KilledWorker
-    except ModuleNotFoundError as error:
-        remedy = 'pip install "steglib[cluster]"'
-        raise BrokenExecutor(f"A cluster needs {error.name}: {remedy}") from error
-
-    def result(future):
-        try:
-            return future.result()
-        except KilledWorker as error:
-            died = f"{error.allowed_failures + 1} workers died at it, one after the other"
-            raise BrokenExecutor(f"{died}: give them more memory.") from error
-        except ModuleNotFoundError as error:  # on a worker that came after the others were asked
-            if error.name != "steglib":
-                raise
-            raise BrokenExecutor(f"A worker at {address} has no steglib: install it.") from error
-
-    def submit(work, *arguments):
-        # As bytes in a function: so the scheduler needs no steglib, and no log shows a key.
-        pickled = cloudpickle.dumps((work, arguments))
-
-        def call():
-            work, arguments = pickle.loads(pickled)
-            return work(*arguments)
-
-        return then(pool.submit(call), result)
-
     with _connected(address) as client:
         _check_workers(client, folder)
         pool = client.get_executor(pure=False)
         try:
-            yield submit
+            yield functools.partial(_submit, pool)
         except CancelledError as error:
             remedy = "start it, and run the command again"
             raise BrokenExecutor(f"The cluster at {address} was lost: {remedy}.") from error
 
 
+def _submit(pool, work, *arguments):
+    import cloudpickle
+
+    # As bytes in a function: so the scheduler needs no steglib, and no log shows a key.
+    pickled = cloudpickle.dumps((work, arguments))
+
+    def call():
+        work, arguments = pickle.loads(pickled)
+        return work(*arguments)
+
+    return then(pool.submit(call), _result)
+
+
+def _result(future):
+    from distributed.scheduler import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        died = f"{error.allowed_failures + 1} workers died at it, one after the other"
+        raise BrokenExecutor(f"{died}: give them more memory.") from error
+    except ModuleNotFoundError as error:  # on a worker that came after the others were asked
+        if error.name != "steglib":
+            raise
+        raise BrokenExecutor("A worker that came late has no steglib: install it there.") from error
+
+
 def _connected(address):
     """Dask's client of a cluster that has workers."""
-    from distributed import Client
-
+    try:
+        from distributed import Client
+    except ModuleNotFoundError as error:
+        remedy = 'pip install "steglib[cluster]"'
+        raise BrokenExecutor(f"A cluster needs {error.name}: {remedy}") from error
     for name in ("distributed", "distributed.client"):  # what a person must know, errors say
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 TESTS = Path(__file__).resolve().parent
+HOST = "127.0.0.1"
 # What workers import: steglib, and the work that tests give them.
 PLACES = TESTS.parent, TESTS, TESTS / "tool", TESTS.parent / "notebooks"
 
@@ -19,7 +20,17 @@ class Cluster:
     def __init__(self, folder: Path):
         self.folder, self.workers = folder, []
         file = folder / "scheduler.json"
-        options = ["--port", "0", "--no-dashboard", "--scheduler-file", file, "--idle-timeout", 300]
+        options = [
+            "--host",
+            HOST,
+            "--port",
+            "0",
+            "--no-dashboard",
+            "--scheduler-file",
+            file,
+            "--idle-timeout",
+            300,
+        ]
         failures = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
         self.scheduler = self._start("scheduler", *options, **failures)
         wait_until(lambda: file.is_file() and file.read_text().endswith("}"))
@@ -29,23 +40,31 @@ class Cluster:
         places = os.pathsep.join([environment.pop("before", ""), *map(str, PLACES)])
         with open(self.folder / f"{what}.log", "a") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", f"distributed.cli.dask_{what}", "--host", "127.0.0.1"]
-                + list(map(str, options)),
-                env={**os.environ, "PYTHONPATH": places.strip(os.pathsep), **environment},
+                [sys.executable, "-m", f"distributed.cli.dask_{what}", *map(str, options)],
+                env={
+                    **os.environ,
+                    "PYTHONPATH": places.strip(os.pathsep),
+                    "STEGLIB_HOME": str(self.folder),
+                    **environment,
+                },
                 stdout=log,
                 stderr=log,
                 cwd=self.folder,  # whoever leaves paths relative finds nothing
             )
 
-    def start_worker(self, **environment) -> subprocess.Popen:
-        """One more. It ends with the scheduler."""
-        options = ["--nthreads", 1, "--no-nanny", "--no-dashboard", "--local-directory", self.folder]
+    def start_worker(self, threads: int = 1, **environment) -> subprocess.Popen:
+        """One more. It ends with the scheduler. What is to be imported `before` others, it is."""
+        options = ["--host", HOST, "--nthreads", threads, "--no-nanny", "--no-dashboard"]
+        options += ["--local-directory", self.folder]
         worker = self._start("worker", self.address, *options, **environment)
         self.workers.append(worker)
         return worker
 
     def have_workers(self, count: int = 2) -> None:
-        """Starts as many as are missing, and waits until there are as many as there should be."""
+        """Starts as many as are missing, ends the last of too many, and waits for that."""
+        for worker in self.workers[count:]:
+            worker.kill()
+            worker.wait()
         self.workers = [worker for worker in self.workers if worker.poll() is None]
         for _ in range(count - len(self.workers)):
             self.start_worker()
