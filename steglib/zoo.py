@@ -283,6 +283,12 @@ def load_spec(spec: str, **options) -> Hider:
     return load_model(name, **parsed | {k: v for k, v in options.items() if v is not None})
 
 
+def absolute(spec: str) -> str:
+    """The same, with the whole path if it names a file. Raises ValueError as `parse`."""
+    path = Path(parse(spec)[0])
+    return str(Path(spec).absolute()) if path.suffix and path.is_file() else spec
+
+
 def scored() -> list[str]:
     """What is scored by default, as `parse` reads it."""
     return [

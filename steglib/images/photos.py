@@ -4,6 +4,7 @@ import contextlib
 import io
 import logging
 import os
+import re
 import secrets
 import warnings
 from dataclasses import dataclass
@@ -334,6 +335,24 @@ def write_file(content: bytes, path: str | Path, *, overwrite: bool = False) -> 
     """
     check_place(path, overwrite)
     _write_whole(Path(path), overwrite, lambda file: file.write(content))
+
+
+def move(draft: Path, path: Path, *, overwrite: bool = False) -> None:
+    """Moves a file to its place in the same file system.
+
+    Raises:
+        PhotoError: as `check_place`; or the disk does not do it.
+    """
+    check_place(path, overwrite)
+    try:
+        (os.replace if overwrite else _rename_to_new)(draft, path)
+    except OSError as error:
+        raise PhotoError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def is_part(path: Path) -> bool:
+    """Whether it is what is left of a file by a process that was killed while it wrote."""
+    return re.fullmatch(r"\.[0-9a-f]{16}\.part", path.name) is not None
 
 
 def _write_whole(path, overwrite, save, remedy=""):

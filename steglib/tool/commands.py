@@ -7,10 +7,10 @@ import getpass
 import os
 import sys
 import warnings
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
-from steglib import zoo
+from steglib import workers, zoo
 from steglib.channels import parity as correction
 from steglib.channels import seal as sealing
 from steglib.channels.files import HiddenFile
@@ -56,10 +56,14 @@ exit codes: 0 done · 2 a file or an option cannot be used · 3 nothing to revea
 picture, a wrong key, or changed since · 130, 143 interrupted. Files appear complete or not at all.
 A folder means all pictures in it, "*.jpg" all that match, and - standard input or output.
 """
+KEYS = (
+    "A key or a text travels there, by tcp:// for all in the network to read: trust it, or use "
+    "tls://"
+)
 
 BACKENDS = "tensorflow", "jax", "torch", "openvino"
 MANY = 20  # files, after which how many failed is said once more
-ERRORS = OSError, ValueError, FloatingPointError, MemoryError, BrokenProcessPool
+ERRORS = OSError, ValueError, FloatingPointError, MemoryError, BrokenExecutor
 
 
 def add_commands(commands) -> None:
@@ -226,6 +230,7 @@ def _add_files(parser, text):
     parser.add_argument("-o", "--output", type=Path, required=True, help=text)
     parser.add_argument("--force", action="store_true", help="overwrite files that exist")
     _add_recursive(parser)
+    parser.add_argument("--cluster", metavar="ADDRESS", help=f"{workers.CLUSTER}. {KEYS}")
 
 
 def _add_recursive(parser):
@@ -274,7 +279,7 @@ def _key(options, twice=False) -> bytes | None:
 def _hide(options):
     names, secret = _secret(options)
     covers = places.expand(names, options.recursive)
-    _check_standard([*names, secret])
+    _check_standard(options, [*names, secret])
     for path, _ in covers:
         if isinstance(secret, Path) and places.same(path, secret):
             raise ValueError(f"{path} is the secret: as a cover, everybody would see it.")
@@ -297,7 +302,7 @@ def _hide(options):
     settings = dataclasses.replace(settings, key=_key(options, twice=True))
     say = _printer(options)
     say(*jobs.check_secret(settings))
-    with jobs.started(jobs.hide, covers, outputs, settings) as results:
+    with jobs.started(jobs.hide, covers, outputs, settings, options.cluster) as results:
         code = _print_each(results, say)
     if settings.key is None and any(path.exists() or path == STANDARD for path in outputs):
         say("No key was given: anyone who has steglib can reveal the secret.")
@@ -323,7 +328,9 @@ def _secret(options):
     return options.files[:-1], options.files[-1]
 
 
-def _check_standard(names):
+def _check_standard(options, names):
+    if options.cluster and STANDARD in (*names, options.output):
+        raise ValueError("Standard input and output (-) do not reach a cluster: name files.")
     if names.count(STANDARD) > 1:
         raise ValueError("Standard input (-) is one file: name another for the cover or secret.")
 
@@ -341,6 +348,7 @@ def _usual_model(options):
 
 
 def _reveal(options):
+    _check_standard(options, options.files)
     stegos = places.expand(options.files, options.recursive)
     into_folder = places.into_folder(stegos, options.output)
 
@@ -356,7 +364,7 @@ def _reveal(options):
         several=len(stegos) > 1,
     )
     say, detects = _printer(options), settings.hider().detects
-    with jobs.started(jobs.reveal, stegos, outputs, settings) as results:
+    with jobs.started(jobs.reveal, stegos, outputs, settings, options.cluster) as results:
         code = _print_each(results, say)
     if not detects:
         say(f"{options.model} reveals something from every picture: look whether it is a secret.")

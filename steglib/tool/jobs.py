@@ -1,10 +1,14 @@
 """What the commands do with each file, hide, reveal or describe it; and with several at a time."""
 
 import contextlib
+import dataclasses
 import functools
+import os
 import re
+import secrets
+import shutil
 import sys
-from dataclasses import dataclass, field
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +33,7 @@ SAMPLED = 2**18  # samples, by which a cover's PSNR is foretold
 PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """What is asked for, for every file.
 
@@ -45,13 +49,14 @@ class Settings:
         jpeg: whether the stego file is a JPEG.
         into_folder: whether only a folder was named for what is written.
         several: whether there are several files.
+        command: tells it from others that a cluster's worker has done, whose files may be old.
     """
 
     model: str
     rate: float | None = None
     base: int | None = None
     quality: int | None = None
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = dataclasses.field(default=None, repr=False)
     level: int | None = None
     secret: Path | HiddenFile | None = None
     exact: bool = False
@@ -62,12 +67,13 @@ class Settings:
     jpeg: bool = False
     into_folder: bool = False
     several: bool = False
+    command: str = ""
 
     def hider(self) -> Hider:
         """The hider; each process loads it once. Raises ValueError as `zoo.load_spec`."""
         names = "rate", "base", "quality", "key", "level"
         options = {name: getattr(self, name) for name in names}
-        return _load_once(self.model, **options, file="jpeg" if self.jpeg else None)
+        return _load_once(self.command, self.model, **options, file="jpeg" if self.jpeg else None)
 
     def read_secret(self) -> Photo | HiddenFile:
         """The secret; each process reads it once.
@@ -78,17 +84,23 @@ class Settings:
         """
         if isinstance(self.secret, HiddenFile):
             return self.secret
-        return _read_secret_once(self.secret, self.exact)
+        return _read_secret_once(self.command, self.secret, self.exact)
+
+    def elsewhere(self, command: str) -> "Settings":
+        """As a command sends them to a cluster."""
+        secret = self.secret.absolute() if isinstance(self.secret, Path) else self.secret
+        changes = {"model": zoo.absolute(self.model), "secret": secret, "command": command}
+        return dataclasses.replace(self, **changes, force=True)
 
 
-@functools.cache
-def _load_once(spec, **options):
+@functools.lru_cache(2)  # one for what is asked, one for what covers have room for
+def _load_once(command, spec, **options):
     with progress.without_chatter():
         return zoo.load_spec(spec, **options)
 
 
 @functools.lru_cache(1)
-def _read_secret_once(path, exact):
+def _read_secret_once(command, path, exact):
     standard = path == STANDARD
     data = sys.stdin.buffer.read() if standard else None
     empty = not data if standard else path.is_file() and not path.stat().st_size
@@ -293,13 +305,22 @@ def size_of(image: np.ndarray) -> str:
 
 
 @contextlib.contextmanager
-def started(work, sources: list[Source], outputs: list[Path], settings: Settings):
+def started(
+    work, sources: list[Source], outputs: list[Path], settings: Settings, cluster: str | None = None
+):
     """Does `work(path, output, settings)` for every source, several at a time.
 
     Gives a function for each, which waits for its work: it returns the lines or raises what
     went wrong, with a message that names the file. One that fails does not stop the others. If
-    there is only one, what goes wrong is raised at once.
+    there is only one, and no `cluster` (see `workers.running`), what goes wrong is raised at once.
+
+    Raises:
+        BrokenExecutor: as `workers.running`.
     """
+    if cluster:
+        with _on_cluster(work, sources, outputs, settings, cluster) as results:
+            yield results
+        return
     jobs = [
         (work, source.path, output, settings)
         for source, output in zip(sources, outputs, strict=True)
@@ -308,13 +329,55 @@ def started(work, sources: list[Source], outputs: list[Path], settings: Settings
         lines = _attempt(*jobs[0])
         yield [lambda: lines]
         return
-    with workers.running(_attempt, jobs, PROCESSES, _be_modest) as futures:
+    with workers.running(_attempt, jobs, PROCESSES, workers.be_modest) as futures:
         yield [future.result for future in futures]
 
 
-def _be_modest():
-    """For one of several processes: one thread, no progress bars."""
-    workers.THREADS, progress.BARS = 1, False
+@contextlib.contextmanager
+def _on_cluster(work, sources, outputs, settings, cluster):
+    """A worker writes a draft, which this process moves to its place when the work is done: how
+    often that was begun, and which workers died at it, does not matter."""
+    with _drafts(outputs) as drafts:
+        sent = settings.elsewhere(command=drafts[0].parent.name)
+        files = list(zip((source.path for source in sources), drafts, outputs, strict=True))
+        jobs = [(work, path.absolute(), draft / output.name, sent) for path, draft, output in files]
+        shared = cluster, drafts[0]
+        with workers.running(_attempt, jobs, PROCESSES, workers.be_modest, *shared) as futures:
+            finish = [functools.partial(_publish, *file, settings.force) for file in files]
+            yield [future.result for future in map(workers.then, futures, finish)]
+
+
+@contextlib.contextmanager
+def _drafts(outputs):
+    """An empty folder for each output, in one beside it, which is there only meanwhile."""
+    name = f".{secrets.token_hex(8)}.part"
+    drafts = [output.absolute().parent / name / str(i) for i, output in enumerate(outputs)]
+    try:
+        for draft in drafts:
+            draft.mkdir(parents=True)
+        yield drafts
+    finally:
+        for folder in {draft.parent for draft in drafts}:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _publish(path, draft, output, force, future):
+    """Moves what was written to its place, and says of it there what was said of the draft."""
+
+    def here(text):
+        text = text.replace(f"{draft}{os.sep}", str(output).removesuffix(output.name))
+        return text.replace(str(path.absolute()), str(path))
+
+    try:
+        lines = future.result()
+    except BrokenExecutor as error:
+        raise BrokenExecutor(f"{path}: {error}") from error
+    except ValueError as error:
+        raise type(error)(here(str(error))) from error
+    for file in draft.iterdir():
+        if not photos.is_part(file):  # of a worker that died
+            photos.move(file, output.with_name(file.name), overwrite=force)
+    return list(map(here, lines))
 
 
 def _attempt(work, path, output, settings):
