@@ -190,6 +190,9 @@ MODELS: dict[str, Entry] = {
 }
 
 
+RECIPES = {"detector": "steglib.steganalysis.networks:DetectorRecipe"}  # of what is no hider
+
+
 def register(name: str, entry: Entry) -> None:
     """Adds a hider. Raises ValueError if there is one of that name."""
     if name in MODELS:
@@ -252,9 +255,14 @@ def load_recipe(name: str) -> type:
     Raises:
         ValueError: there is no such model, or it is not trained.
     """
-    if (recipe := find(name).recipe) is None:
+    if (recipe := RECIPES.get(name) or find(name).recipe) is None:
         raise ValueError(f"{name} is not trained.")
     return pkgutil.resolve_name(recipe)
+
+
+def trained() -> list[str]:
+    """What `load_recipe` takes: hiders with a recipe, and what is no hider."""
+    return [*(name for name, entry in MODELS.items() if entry.recipe), *RECIPES]
 
 
 def parse(spec: str) -> tuple[str, dict[str, float]]:

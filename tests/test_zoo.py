@@ -38,6 +38,14 @@ def test_every_entry_says_what_it_loads():
         load_card("lsb")
 
 
+def test_every_recipe_is_found_by_name():
+    assert zoo.trained() == ["residue", "classic", "plain", "robust", "detector"]
+    assert [zoo.load_recipe(name).name for name in zoo.trained()] == zoo.trained()
+    for name, message in (("lsb", "lsb is not trained"), ("seer", "no model 'seer'")):
+        with pytest.raises(ValueError, match=message):
+            zoo.load_recipe(name)
+
+
 @pytest.mark.parametrize(
     "name, options, message",
     [

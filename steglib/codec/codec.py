@@ -458,7 +458,7 @@ def _check_room(enough, sides, size):
     if not enough:
         raise ValueError(
             f"A picture of {sides[1]}×{sides[0]} pixels does not fit {size} bytes: "
-            "scale it down, or choose a larger cover or, for residues, a larger base."
+            "scale it down, or choose a larger cover, or a higher rate where there is one."
         )
 
 

@@ -254,6 +254,7 @@ TRAIN = """Train a model into a folder of its own, or go on with a training that
   steglib train classic --help
   steglib train classic --name mine --data tiny-imagenet --epochs 36
   steglib train classic --name mine --resume
+  steglib train detector --name seer --photographs folder --rate 0.4
 """
 
 
@@ -264,8 +265,7 @@ def _add_train(commands):
         description=TRAIN,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    models = [name for name, entry in zoo.MODELS.items() if entry.recipe]
-    parser.add_argument("model", choices=models)
+    parser.add_argument("model", choices=zoo.trained())
     # Which options there are, the model's config says: not imported before one is trained.
     parser.add_argument("arguments", nargs=argparse.REMAINDER, metavar="--name NAME [OPTIONS]")
     parser.set_defaults(run=_train)

@@ -93,9 +93,9 @@ def full_size(pictures, rates) -> pd.DataFrame:
         rates: bits in each sample.
 
     Returns:
-        A column for each photograph; rows for each rate and each model of the zoo that takes one.
+        A column for each photograph; rows for each rate and each model that takes rates and bases.
     """
-    names = [name for name, entry in zoo.MODELS.items() if "rate" in entry.options]
+    names = [name for name, entry in zoo.MODELS.items() if {"rate", "base"} <= {*entry.options}]
     hiders = [zoo.load_model(name, rate=rate) for rate in rates for name in names]
     table = pd.DataFrame(
         {

@@ -12,6 +12,7 @@ from steglib.channels import costs as prices
 from steglib.channels.quiet import LIMIT
 from steglib.images.arrays import cut_squares
 from steglib.steganalysis import classical
+from steglib.steganalysis.block_features import block_cosines
 from steglib.steganalysis.detectors import (
     ClassicalDetector,
     FeatureDetector,
@@ -149,6 +150,7 @@ def _detectors(opponent, side):
     attacks = classical.chi_square, classical.sample_pairs, classical.weighted_stego
     yield from (ClassicalDetector(attack, attack.__name__.replace("_", " ")) for attack in attacks)
     yield FeatureDetector()
+    yield FeatureDetector(block_cosines, name="cosines")
     if opponent.costs is not None:
         rate = opponent.rate or 8 * LIMIT / (3 * side)
         yield FeatureDetector(weigh=aware(opponent.costs, rate), name="aware features")

@@ -73,7 +73,7 @@ def test_score_photographs(small, monkeypatch):
 def test_full_size(small, monkeypatch):
     names = {"residue", "jpeg"}
     monkeypatch.setattr(
-        zoo, "MODELS", {k: v for k, v in zoo.MODELS.items() if k in names | {"lsb"}}
+        zoo, "MODELS", {k: v for k, v in zoo.MODELS.items() if k in names | {"lsb", "quiet"}}
     )
     table = photographs.full_size({"c": small["c"]}, (1.0, 2.32))
     hiders = [load_model(x, rate=rate) for rate in (1.0, 2.32) for x in ("residue", "jpeg")]

@@ -24,12 +24,14 @@ def test_a_row_for_each_opponent_a_column_for_each_detector(photos):
     assert list(table.index[:3]) == ["LSB, 1 bit", "residue, base 2", "LSB replacement, 0.4"]
     assert len(table) == 2 + 6
     assert list(table.columns) == [
-        *("images", "chi square", "sample pairs", "weighted stego", "features", "aware features")
+        *("images", "chi square", "sample pairs", "weighted stego"),
+        *("features", "cosines", "aware features"),
     ]
     assert table["images"].tolist() == [8, 8] + [16] * 6
     assert (table["aware features"] != "–").tolist() == [False] * 5 + [True] * 3
     assert table.loc["LSB replacement, 0.4", "weighted stego"] < table.loc["HILL, 0.4", "features"]
-    assert table["features"].str.fullmatch(r"1?\.\d{3} ± \.\d{3}").all()
+    for detector in ("features", "cosines"):
+        assert table[detector].str.fullmatch(r"1?\.\d{3} ± \.\d{3}").all()
 
 
 def test_quiet_hides_less_and_skips_what_it_refuses(photos):

@@ -13,6 +13,7 @@ from steglib.evaluation import scores
 from steglib.images.photos import write_photo
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.research import photographs, race, survival
+from steglib.steganalysis.networks import DetectorConfig, DetectorRecipe, NetworkDetector
 from steglib.training.run import load_config
 
 
@@ -125,7 +126,10 @@ def test_train_refuses_what_exists(home, capsys):
     assert "another config" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("model, recipe", [("classic", ClassicRecipe), ("residue", CodecRecipe)])
+@pytest.mark.parametrize(
+    "model, recipe",
+    [("classic", ClassicRecipe), ("residue", CodecRecipe), ("detector", DetectorRecipe)],
+)
 def test_train_has_an_option_for_each_field_and_explains_it(capsys, model, recipe):
     with pytest.raises(SystemExit, match="0"):
         main(["train", model, "--help"])
@@ -133,6 +137,17 @@ def test_train_has_an_option_for_each_field_and_explains_it(capsys, model, recip
     for field in fields(recipe.config_class):
         assert f"--{field.name.replace('_', '-')} " in said.replace(",", " ")
         assert re.search(rf"^    [\w, ]*\b{field.name}\b[\w, ]*: ", said, re.M), field.name
+
+
+@pytest.mark.slow
+def test_a_network_that_detects_is_trained_as_others_are(home):
+    few = "--updates", 2, "--epochs", 1, "--batch-size", 4, "--width", 4, "--side", 32
+    how = "--images", 20, "--held-out", 8, "--simulator", "HILL", "--rate", 0.2
+    assert main(["train", "detector", "--name", "seer", *map(str, [*few, *how])]) == 0
+    config = load_config(home / "runs" / "seer", DetectorConfig)
+    assert (config.simulator, config.rate, config.side) == ("HILL", 0.2, 32)
+    detector = NetworkDetector.load(home / "runs" / "seer" / "model.keras")
+    assert detector.score(np.zeros((2, 40, 40, 3), np.uint8)).shape == (2,)
 
 
 def test_train_knows_what_can_be_trained(capsys):
