@@ -17,7 +17,7 @@ from steglib.channels.files import HiddenFile
 from steglib.channels.frame import PayloadError
 from steglib.channels.jpeg import QUALITIES
 from steglib.images import photos
-from steglib.tool import jobs, places
+from steglib.tool import batches, inspection, jobs, places
 from steglib.tool.places import STANDARD
 
 HIDE = """Hide a picture, or any file, in a picture, or in each of several.
@@ -302,7 +302,7 @@ def _hide(options):
     settings = dataclasses.replace(settings, key=_key(options, twice=True))
     say = _printer(options)
     say(*jobs.check_secret(settings))
-    with jobs.started(jobs.hide, covers, outputs, settings, options.cluster) as results:
+    with batches.started(jobs.hide, covers, outputs, settings, options.cluster) as results:
         code = _print_each(results, say)
     if settings.key is None and any(path.exists() or path == STANDARD for path in outputs):
         say("No key was given: anyone who has steglib can reveal the secret.")
@@ -364,7 +364,7 @@ def _reveal(options):
         several=len(stegos) > 1,
     )
     say, detects = _printer(options), settings.hider().detects
-    with jobs.started(jobs.reveal, stegos, outputs, settings, options.cluster) as results:
+    with batches.started(jobs.reveal, stegos, outputs, settings, options.cluster) as results:
         code = _print_each(results, say)
     if not detects:
         say(f"{options.model} reveals something from every picture: look whether it is a secret.")
@@ -379,4 +379,6 @@ def _outputs(options, sources, check, *also):
 def _inspect(options):
     key, say = _key(options), functools.partial(print, sep="\n", flush=True)
     sources = places.expand(options.files, options.recursive)
-    return _print_each((functools.partial(jobs.describe, path, key) for path, _ in sources), say)
+    return _print_each(
+        (functools.partial(inspection.describe, path, key) for path, _ in sources), say
+    )

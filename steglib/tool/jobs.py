@@ -1,36 +1,23 @@
-"""What the commands do with each file, hide, reveal or describe it; and with several at a time."""
+"""What the commands do with one file: hide something in it, or reveal what it hides."""
 
-import contextlib
 import dataclasses
 import functools
-import os
-import re
-import secrets
-import shutil
 import sys
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import numpy as np
 from PIL import UnidentifiedImageError
 
-from steglib import progress, workers, zoo
-from steglib.channels import detection, files, quiet
-from steglib.channels import parity as correction
+from steglib import progress, zoo
+from steglib.channels import files
 from steglib.channels.files import HiddenFile
-from steglib.channels.frame import Kind, PayloadError
-from steglib.channels.jpeg import QUALITIES, JpegChannel
-from steglib.channels.quiet import QuietChannel
-from steglib.channels.residues import ResidueChannel
 from steglib.evaluation import metrics
 from steglib.hider import Hider
 from steglib.images import arrays, datasets, photos
 from steglib.images.kinds import KindError
 from steglib.images.photos import Photo, PhotoError
-from steglib.tool.places import STANDARD, Source
-
-SAMPLED = 2**18  # samples, by which a cover's PSNR is foretold
-PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
+from steglib.tool import places
+from steglib.tool.places import STANDARD
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,7 +93,7 @@ def _read_secret_once(command, path, exact):
     empty = not data if standard else path.is_file() and not path.stat().st_size
     if not (exact or empty):
         try:
-            return _quietly(photos.read_photo, data if standard else path)
+            return places.read(data if standard else path, photos.read_photo)
         except PhotoError as error:
             if error.__cause__ is None:  # it cannot be read at all
                 raise
@@ -115,17 +102,6 @@ def _read_secret_once(command, path, exact):
                 hint = "or hide the file itself with --exact"
                 raise PhotoError(f"{str(error)[:-1]}, {hint}.") from error
     return HiddenFile("secret" if standard else path.name, data if standard else path.read_bytes())
-
-
-def _read(path, read, **options):
-    """What `read` makes of a file, or of standard input."""
-    return _quietly(read, sys.stdin.buffer if path == STANDARD else path, **options)
-
-
-def _quietly(work, *arguments, **options):
-    """Without a word from libraries."""
-    with progress.without_chatter():
-        return work(*arguments, **options)
 
 
 def check_secret(settings: Settings) -> list[str]:
@@ -152,7 +128,7 @@ def check_secret(settings: Settings) -> list[str]:
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     """Hides the secret in one cover. Returns lines to say about it."""
     hider, secret = settings.hider(), settings.read_secret()
-    photo = _read(cover, photos.read_photo)
+    photo = places.read(cover, photos.read_photo)
     image, known = _scale(photo.image, settings.longest, hider)
     if isinstance(secret, HiddenFile):
         stego, remarks = hider.hide_file(image, secret, **known)
@@ -194,7 +170,7 @@ def _fit(secret, cover, hider, size):
 def reveal(stego: Path, output: Path, settings: Settings) -> list[str]:
     """Reveals what one stego picture hides. Returns lines to say about it."""
     # Nobody else holds the stego image: its memory is needed when a huge one is revealed.
-    secret, remarks = settings.hider().reveal_any(_read(stego, photos.read_samples))
+    secret, remarks = settings.hider().reveal_any(places.read(stego, photos.read_samples))
     if isinstance(secret, HiddenFile):
         output, what = _place(output, secret, settings), str(secret)
         if output == STANDARD:
@@ -224,171 +200,6 @@ def _place(output, file, settings):
     return output
 
 
-def describe(path: Path, key: bytes | None = None) -> list[str]:
-    """What a picture file is: what it hides, and what it could."""
-    photo = _read(path, photos.read_photo, samples=True)
-    lines = [f"{path}: {photo.format}, {size_of(photo.image)}"]
-    lines += [f"  {note}" for note in photo.notes]
-    return lines + _describe_payload(photo.samples, key) + _describe_room(photo.image, key)
-
-
-def _describe_payload(image, key):
-    try:
-        found = detection.read(image, key)
-    except PayloadError as error:
-        return [f"  {error}"]
-    layout = found.layout
-    carried = f"base {layout.base}"
-    if layout.memory > 1:
-        carried = f"{8 * len(found.data) / image.size:.3g} bits in each sample"
-    if layout.quality:
-        carried = f"comes through JPEG of quality {layout.quality} and more"
-    facts = [f"{len(found.data)} bytes", carried]
-    facts += ["with a key" if layout.sealed else "without a key"]
-    facts += [f"protection {correction.LEVELS[layout.level]}"]
-    facts += ["damaged, but corrected"] * found.corrected
-    if found.kind == Kind.FILE:
-        return [f"  It hides {files.unpack(found.data)}: {', '.join(facts)}"]
-    height, width = found.size
-    what = f"a picture ({found.kind.name.lower()}): {width}×{height} pixels"
-    return [f"  It hides {what}, {', '.join(facts)}"]
-
-
-def _describe_room(image, key):
-    """As a cover of the residue model, a line for each rate that its card scores."""
-    if min(image.shape[:2]) < Settings("residue").hider().min_side:
-        return ["  It is too small to be a cover."]
-    table = [
-        f"  As a cover, {'with' if key else 'without'} a key, for a secret of the same size:",
-        "    rate       bytes   bits a pixel   cover PSNR   secret PSNR*",
-    ]
-    for name, scores in zoo.load_card("residue")["scores"].items():
-        if found := re.fullmatch(r"residue, (\S+) bits? a sample", name):
-            room = ResidueChannel(key=key, rate=float(found[1])).capacity(image.shape)
-            table.append(
-                f"    {found[1]:>4} {room:11,} {8 * room * 3 / image.size:14.2f} "
-                f"{_cover_psnr(image, float(found[1])):9.1f} dB {scores['secret_psnr']:10.1f} dB"
-            )
-    note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
-    return [*table, note, *_describe_survival(image, key), *_describe_quiet(image)]
-
-
-def _cover_psnr(image, rate):
-    """With random bytes, in a sample of its rows."""
-    rows = image[:: max(1, image.size // SAMPLED)]
-    channel = ResidueChannel(rate=rate)
-    data = np.random.default_rng(0).bytes(channel.capacity(rows.shape))
-    return metrics.psnr(rows[None], channel.write(rows, data)[None])[0]
-
-
-def _describe_survival(image, key):
-    """What it carries through JPEG, a line for each promise."""
-    rooms = {q: JpegChannel(q, key).capacity(image.shape) for q in QUALITIES}
-    if not any(rooms.values()):
-        return ["  It is too small to carry anything through JPEG."]
-    lines = [f"    quality {q} and more: {room:9,} bytes" for q, room in rooms.items()]
-    return ["  Through JPEG (--survive), with the least protection:", *lines]
-
-
-def _describe_quiet(image):
-    """How much it hides quietly, or why nothing."""
-    if (reason := quiet.objection(image)) is not None:
-        return [f"  Quietly (--quiet): nothing. {reason}"]
-    channel = QuietChannel(b"any")
-    lines = channel.about(image, bytes(channel.capacity(image.shape)))
-    return ["  Quietly (--quiet), at most:", *(f"    {line}" for line in lines)]
-
-
 def size_of(image: np.ndarray) -> str:
     """Its width and height in pixels."""
     return f"{image.shape[1]}×{image.shape[0]} pixels"
-
-
-@contextlib.contextmanager
-def started(
-    work, sources: list[Source], outputs: list[Path], settings: Settings, cluster: str | None = None
-):
-    """Does `work(path, output, settings)` for every source, several at a time.
-
-    Gives a function for each, which waits for its work: it returns the lines or raises what
-    went wrong, with a message that names the file. One that fails does not stop the others. If
-    there is only one, and no `cluster` (see `workers.running`), what goes wrong is raised at once.
-
-    Raises:
-        BrokenExecutor: as `workers.running`.
-    """
-    if cluster:
-        with _on_cluster(work, sources, outputs, settings, cluster) as results:
-            yield results
-        return
-    jobs = [
-        (work, source.path, output, settings)
-        for source, output in zip(sources, outputs, strict=True)
-    ]
-    if len(jobs) == 1:
-        lines = _attempt(*jobs[0])
-        yield [lambda: lines]
-        return
-    with workers.running(_attempt, jobs, PROCESSES, workers.be_modest) as futures:
-        yield [future.result for future in futures]
-
-
-@contextlib.contextmanager
-def _on_cluster(work, sources, outputs, settings, cluster):
-    """A worker writes a draft, which this process moves to its place when the work is done: how
-    often that was begun, and which workers died at it, does not matter."""
-    with _drafts(outputs) as drafts:
-        sent = settings.elsewhere(command=drafts[0].parent.name)
-        files = list(zip((source.path for source in sources), drafts, outputs, strict=True))
-        jobs = [(work, path.absolute(), draft / output.name, sent) for path, draft, output in files]
-        shared = cluster, drafts[0]
-        with workers.running(_attempt, jobs, PROCESSES, workers.be_modest, *shared) as futures:
-            finish = [functools.partial(_publish, *file, settings.force) for file in files]
-            yield [future.result for future in map(workers.then, futures, finish)]
-
-
-@contextlib.contextmanager
-def _drafts(outputs):
-    """An empty folder for each output, in one beside it, which is there only meanwhile."""
-    name = f".{secrets.token_hex(8)}.part"
-    drafts = [output.absolute().parent / name / str(i) for i, output in enumerate(outputs)]
-    try:
-        for draft in drafts:
-            draft.mkdir(parents=True)
-        yield drafts
-    finally:
-        for folder in {draft.parent for draft in drafts}:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _publish(path, draft, output, force, future):
-    """Moves what was written to its place, and says of it there what was said of the draft."""
-
-    def here(text):
-        text = text.replace(f"{draft}{os.sep}", str(output).removesuffix(output.name))
-        return text.replace(str(path.absolute()), str(path))
-
-    try:
-        lines = future.result()
-    except BrokenExecutor as error:
-        raise BrokenExecutor(f"{path}: {error}") from error
-    except ValueError as error:
-        raise type(error)(here(str(error))) from error
-    for file in draft.iterdir():
-        if not photos.is_part(file):  # of a worker that died
-            photos.move(file, output.with_name(file.name), overwrite=force)
-    return list(map(here, lines))
-
-
-def _attempt(work, path, output, settings):
-    """The work's result; its errors name the file."""
-    try:
-        return work(path, output, settings)
-    except PhotoError:
-        raise  # they do already
-    except PayloadError as error:
-        raise PayloadError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except MemoryError as error:
-        raise ValueError(f"{path} needs more memory than there is: scale it down.") from error

@@ -1,9 +1,11 @@
 """Which files the commands read, and where what they make of them goes."""
 
 import glob
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from steglib import progress
 from steglib.images import datasets
 
 STANDARD = Path("-")  # input or output, in place of a file
@@ -105,3 +107,9 @@ def same(path: Path, other: Path) -> bool:
 def identity(path: Path) -> tuple[int, int] | None:
     """The same for every name of a file; None where there is none."""
     return (path.stat().st_dev, path.stat().st_ino) if path.exists() else None
+
+
+def read(source: Path | bytes, decode, **options):
+    """What `decode` makes of a file, of standard input, or of bytes; libraries say nothing."""
+    with progress.without_chatter():
+        return decode(sys.stdin.buffer if source == STANDARD else source, **options)

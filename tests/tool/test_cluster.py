@@ -13,7 +13,7 @@ from PIL import Image
 from shell import KEY, assert_refused, names, pixels
 
 from steglib import load_model
-from steglib.tool import jobs, places
+from steglib.tool import batches, jobs, places
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_what_is_refused(photos, steglib, monkeypatch):
         ["reveal", "covers/0.png", "-o", "-"],
     ):
         assert_refused(steglib(*command, *place), 2, "do not reach a cluster: name files")
-    monkeypatch.setattr(jobs.workers, "PATIENCE", 1)
+    monkeypatch.setattr(batches.workers, "PATIENCE", 1)
     for command in (["hide", "covers", "secret.png"], ["reveal", "covers"]):
         assert_refused(steglib(*command, "-o", "new", *place), 2, "No Dask scheduler answers at")
         assert not names(photos / "new")
@@ -131,7 +131,7 @@ def test_a_file_that_a_worker_wrote_before_it_died_is_no_hindrance(photos, clust
     for cover in (Path("covers/1.png"), Path("covers/2.png")):
         cluster.have_workers(2)
         work = hide_and_die_once, places.expand([cover]), [output], settings, cluster.address
-        with jobs.started(*work) as (result,):
+        with batches.started(*work) as (result,):
             assert result()[-1].startswith("stego.png: 64×64 pixels, cover PSNR")
         assert len([worker for worker in cluster.workers if worker.poll() is None]) == 1
         assert_whole([output], 1)
