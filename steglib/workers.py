@@ -186,7 +186,7 @@ def _check_workers(client, folder):
     wanted = _versions(versions["client"])
     for worker, found in versions["workers"].items():
         for name, version in _versions(found).items():
-            if version != wanted[name]:
+            if wanted[name] and version != wanted[name]:
                 has = f"has {name} {version}" if version else f"has no {name}"
                 remedy = f"install {wanted[name]} there, as here"
                 raise BrokenExecutor(f"The worker {worker} {has}: {remedy}.")
