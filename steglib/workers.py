@@ -31,6 +31,8 @@ ENDS = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signa
 STOPPED = threading.Event()  # in one of the processes: it was told to
 ALONE = threading.Lock()  # who works: a cluster may give a process threads, libraries share state
 PATIENCE = 5  # seconds, for a cluster to answer
+# Who logs what happens to a connection: what a person must know of it, errors say.
+CHATTER = "distributed", "distributed.client", "tornado.application", "asyncio"
 CLUSTER = (  # help for an option
     "work on a Dask cluster, whose scheduler has this address, tcp://host:port; its workers, of "
     "one thread each, must have this steglib, and see files under the same names as this machine"
@@ -156,7 +158,7 @@ def _connected(address):
     except ModuleNotFoundError as error:
         remedy = 'pip install "steglib[cluster]"'
         raise BrokenExecutor(f"A cluster needs {error.name}: {remedy}") from error
-    for name in ("distributed", "distributed.client"):  # what a person must know, errors say
+    for name in CHATTER:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
         parts = urlsplit(address)
@@ -186,7 +188,7 @@ def _check_workers(client, folder):
     wanted = _versions(versions["client"])
     for worker, found in versions["workers"].items():
         for name, version in _versions(found).items():
-            if version != wanted[name]:
+            if wanted[name] and version != wanted[name]:
                 has = f"has {name} {version}" if version else f"has no {name}"
                 remedy = f"install {wanted[name]} there, as here"
                 raise BrokenExecutor(f"The worker {worker} {has}: {remedy}.")

@@ -66,7 +66,10 @@ def main(folder: Path, count: int) -> None:
                 cluster.have_workers(2)
             process.communicate()
         assert process.returncode == 0
-        print(f"two workers, one killed twice: {time.monotonic() - start:.0f} s", flush=True)
+        print(
+            f"two workers, of which one is killed, twice: {time.monotonic() - start:.0f} s",
+            flush=True,
+        )
         taken = seconds("reveal", there, "-o", folder / "back", *place)
         print(f"revealed there: {taken:.0f} s", flush=True)
     finally:

@@ -72,7 +72,8 @@ def _drafts(outputs):
         yield drafts
     finally:
         for folder in {draft.parent for draft in drafts}:
-            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):  # by another name, nobody writes into it any more
+                shutil.rmtree(folder.rename(folder.with_suffix(".gone")), ignore_errors=True)
 
 
 def _publish(path, draft, output, force, future):

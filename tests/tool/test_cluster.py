@@ -12,7 +12,7 @@ from clusters import wait_until
 from PIL import Image
 from shell import KEY, assert_refused, names, pixels
 
-from steglib import load_model
+from steglib import load_model, progress, workers
 from steglib.tool import batches, jobs, places
 
 
@@ -43,7 +43,7 @@ def test_what_is_done_and_said_is_the_same_as_here(photos, cluster, steglib):
         assert names(Path("stegos")) == names(Path("back")) == names(Path("covers"))
         assert names(Path("read")) == [f"{i}.txt" for i in range(3)]
         assert Path("read/2.txt").read_text() == "Meet me at noon."
-        assert not list(Path().rglob("*.part"))
+        assert not list(Path().rglob(".*"))
         for name in ("stegos", "back", "texts", "read"):
             Path(name).rename(f"{name}-{len(said)}")
         for name in ("one", "back"):
@@ -111,7 +111,20 @@ def assert_whole(stegos, count):
     hider, secret = load_model("residue"), pixels("secret.png")
     for stego in stegos:
         assert np.abs(hider.reveal(pixels(stego)).astype(int) - secret).mean() < 2
-    assert not list(Path().rglob("*.part"))
+    assert not list(Path().rglob(".*"))
+
+
+def tell(cover, output, settings):
+    return [f"{os.getpid()} {id(settings.hider())} {workers.THREADS} {progress.BARS}"]
+
+
+def test_a_worker_loads_a_hider_once_and_is_modest(photos, cluster):
+    sources, settings = places.expand([Path("covers")]) * 3, jobs.Settings("residue")
+    outputs = [Path(f"{i}.png") for i in range(len(sources))]
+    with batches.started(tell, sources, outputs, settings, cluster.address) as results:
+        told = {result()[0] for result in results}
+    assert len(told) == len({line.split()[0] for line in told}) <= 2
+    assert all(line.endswith(" 1 False") for line in told)
 
 
 def hide_and_die_once(cover, output, settings):
