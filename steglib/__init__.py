@@ -14,6 +14,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "channels.frame": ["PayloadError"],
         "evaluation.scores": ["evaluate", "hide_and_reveal", "summarise"],
         "hider": ["Hider"],
+        "images": ["photos"],
         "images.datasets": ["ImageSet", "load_images"],
         "images.pairs": ["load_pairs"],
         "models.baselines": ["LSB", "PictureFile"],

@@ -13,6 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     ends_by = signal.getsignal(signal.SIGINT)
     if ends_by is signal.default_int_handler:
         _on(signal.SIGINT, signal.SIG_DFL)  # the imports take a second: end without a word
+    from steglib import workers
     from steglib.research.commands import add_commands as add_research
     from steglib.tool.commands import add_commands, run
 
@@ -23,7 +24,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if ends_by in (signal.default_int_handler, signal.SIG_DFL):
         _on(signal.SIGINT, signal.default_int_handler)
-    _on(signal.SIGTERM, lambda *_: sys.exit(143))  # cleaning up
+    for number in workers.ENDS:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup makes it
+            _on(number, lambda number, _: sys.exit(128 + number))  # cleaning up
     return run(options)
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from steglib.channels.files import HiddenFile
 from steglib.images import arrays
 from steglib.images.arrays import check_images
 
@@ -57,9 +58,25 @@ class Hider:
         """The secret in one image uint8 [h, w, 3], and remarks on it. Raises as `reveal`."""
         return self.reveal(stego), []
 
+    def hide_file(self, cover, file: HiddenFile) -> tuple[np.ndarray, list[str]]:
+        """The stego image of one cover uint8 [h, w, 3] that hides any file, and remarks on it.
+
+        Raises:
+            ValueError: as `hide`; it hides pictures only; or the cover has not enough room.
+        """
+        raise ValueError(f"{self.name} hides pictures only: choose residue, for any file.")
+
+    def reveal_any(self, stego) -> tuple[np.ndarray | HiddenFile, list[str]]:
+        """As `reveal_remarked`, but also a file that was hidden, or a text."""
+        return self.reveal_remarked(stego)
+
     def fit_secret(self, secret, cover) -> np.ndarray:
         """A secret of any size, uint8 [h, w, 3], as it can be hidden in this cover: of its size."""
         return arrays.fit_to(secret, *np.shape(cover)[:2])
+
+    def fits(self, secret, cover) -> bool:
+        """Whether the secret, uint8 [h, w, 3], can be hidden in this cover as it is."""
+        return np.shape(secret) == np.shape(cover)
 
     def _check_both(self, cover, secret):
         """Both as batches."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from steglib.channels.seal import password
 from steglib.hider import Hider
 
 WEIGHTS = Path(__file__).with_name("weights")
@@ -225,12 +226,14 @@ def load_model(name: str | Path = "residue", **options) -> Hider:
         name: a key of `MODELS`; or the path of a file that a training wrote: a `model.keras`
             (that hider has its run's name) or a codec's `.npz`.
         options: those of its entry, such as `rate` (bits a sample, up to 4) or `base` (2…16), `key`
-            (bytes) and `level` (of error correction, 0…3) of "residue"; None leaves one to the
-            hider. Without a rate or base, "residue" takes as little as makes about 50 dB.
+            (bytes, or a pass phrase) and `level` (of error correction, 0…3) of "residue"; None
+            leaves one to the hider. Without a rate or base, "residue" takes as little as makes
+            about 50 dB.
 
     Raises:
         ValueError: there is no such model, it does not take an option or its value, or its file
             is damaged.
+        TypeError: the key is neither bytes nor a text.
     """
     entry = find(name)
     options = {option: value for option, value in options.items() if value is not None}
@@ -239,6 +242,8 @@ def load_model(name: str | Path = "residue", **options) -> Hider:
             others = [other for other, found in MODELS.items() if option in found.options]
             which = f": {', '.join(others)} {'has' if len(others) == 1 else 'have'}" * bool(others)
             raise ValueError(f"{name} has no {TITLES.get(option, option)}{which}.")
+    if "key" in options:
+        options["key"] = password(options["key"])
     if entry.weights:
         options["weights"] = entry.weights
     return entry.load(**options)
@@ -284,6 +289,12 @@ def load_spec(spec: str, **options) -> Hider:
     """The hider that `parse` reads there, with other options; None leaves one as it is."""
     name, parsed = parse(spec)
     return load_model(name, **parsed | {k: v for k, v in options.items() if v is not None})
+
+
+def absolute(spec: str) -> str:
+    """The same, with the whole path if it names a file. Raises ValueError as `parse`."""
+    path = Path(parse(spec)[0])
+    return str(Path(spec).absolute()) if path.suffix and path.is_file() else spec
 
 
 def scored() -> list[str]:

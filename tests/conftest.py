@@ -4,6 +4,7 @@ import sys
 
 import numpy as np
 import pytest
+from clusters import Cluster
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 from PIL import Image
 
@@ -55,6 +56,20 @@ def tiny_imagenet(tmp_path_factory):
     (root / "wnids.txt").write_text("\n".join(wnids))
     (root / "words.txt").write_text("n01\ttench, Tinca tinca\nn02\tcat\nn03\tdog\nn99\tother\n")
     return root
+
+
+@pytest.fixture(scope="session")
+def any_cluster(tmp_path_factory):
+    cluster = Cluster(tmp_path_factory.mktemp("cluster"))
+    yield cluster
+    cluster.end()
+
+
+@pytest.fixture
+def cluster(any_cluster):
+    """A cluster of two workers."""
+    any_cluster.have_workers(2)
+    return any_cluster
 
 
 @pytest.fixture

@@ -3,10 +3,11 @@
 A frame is a head, which a channel writes in bits, and a body, which it writes in digits of a base.
 Without a key, the head is the preamble, all big-endian: "sg"; version (4 bits), whether a trellis
 says the digits (2), level of error correction (2); base − 1, or which trellis (4), and kind (4);
-how many bytes the data have (uint32), the secret's height and width (uint16); the CRC-32 of these
-12 bytes and the data. The body is the data. With a key (`seal`), the head is what the sender drew,
-then the preamble, masked; the body is encrypted. With error correction (`parity`), head and body
-have parity; plain digits fill all the room with data, and a trellis no more than it has to.
+how many bytes the data have (uint32), the secret's height and width (uint16; 1 for a file); the
+CRC-32 of these 12 bytes and the data. The body is the data. With a key (`seal`), the head is what
+the sender drew, then the preamble, masked; the body is encrypted. With error correction (`parity`),
+head and body have parity; plain digits fill all the room with data, and a trellis no more than it
+has to.
 """
 
 import bisect
@@ -43,9 +44,9 @@ class PayloadError(ValueError):
 
 
 class Kind(enum.IntEnum):
-    """What hidden bytes are; Pillow knows pictures by the same names."""
+    """What hidden bytes are; Pillow knows pictures by the same names; for a `FILE` see `files`."""
 
-    RAW, LEARNED, JPEG, WEBP, AVIF, JPEG2000, JXL = range(7)
+    RAW, LEARNED, JPEG, WEBP, AVIF, JPEG2000, JXL, FILE = range(8)
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,17 @@ DRAWN = SALT + 1 + NONCE
 COST = 2**17  # scrypt's N; with r = 8…11 and p = 1, that is 0.4 s or more and 128 MiB or more
 
 
-def password(phrase: str) -> bytes:
-    """A typed pass phrase as bytes, the same from every system's keyboard."""
-    return unicodedata.normalize("NFC", phrase).encode()
+def password(key: str | bytes) -> bytes:
+    """A pass phrase as bytes, the same from every system's keyboard; bytes as they are.
+
+    Raises:
+        TypeError: it is neither.
+    """
+    if isinstance(key, str):
+        return unicodedata.normalize("NFC", key).encode()
+    if isinstance(key, bytes):
+        return key
+    raise TypeError(f"A key is bytes or a text, not {type(key).__name__}.")
 
 
 class Shuffle:

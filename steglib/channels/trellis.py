@@ -23,7 +23,7 @@ import numpy as np
 
 from steglib import workers
 
-LONG = 512, 128  # elements and symbols of a segment, at least, if there are so many;
+LONG = 1024, 256  # elements and symbols of a segment, at least, if there are so many;
 SHORT, MANY = (128, 64), 64  # in small images fewer, to make 64 segments
 AHEAD = 2  # elements more for the first symbol
 WIDEST = 8  # elements for a symbol, at most: where there are more samples, several are an element
@@ -33,7 +33,7 @@ KEPT = 2**25  # costs that are remembered at once
 MOST = 2**10  # what whole costs lie below
 NEVER = 2**15  # what a way costs, in whole numbers, that there is not
 SHIPPED = (3, 5), (7, 3), (11, 3), (19, 2)  # base and memory; frames name them by place
-SEEDS = {(3, 5): 0, (7, 3): 5, (11, 3): 0, (19, 2): 14}  # from `research.payload`
+SEEDS = {(3, 5): 254, (7, 3): 144, (11, 3): 0, (19, 2): 189}  # from `research.payload`
 
 
 class Batch(NamedTuple):

@@ -2,7 +2,6 @@
 
 import functools
 from dataclasses import dataclass
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -11,6 +10,7 @@ from PIL import Image
 from steglib.codec import entropy, transform
 from steglib.codec.codec import Codec
 from steglib.codec.networks import ContextNetwork, exact_weights, rate_loss
+from steglib.images.datasets import list_pictures
 from steglib.images.photos import read_photo
 from steglib.training.recipe import Recipe, TrainingConfig
 from steglib.training.run import fit
@@ -63,7 +63,7 @@ class CodecRecipe(Recipe):
     def photographs(self) -> list[np.ndarray]:
         """Those of the config's folder, uint8 [h, w, 3] each."""
         folder = self.config.photographs
-        return [read_photo(path).image for path in sorted(Path(folder).iterdir())] if folder else []
+        return [read_photo(path).image for path in list_pictures(folder)] if folder else []
 
     @functools.cached_property
     def colours(self) -> np.ndarray:

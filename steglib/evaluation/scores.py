@@ -1,6 +1,7 @@
 """Scores any hider on any pairs, through a real 8-bit PNG file."""
 
 import io
+import itertools
 import math
 from collections.abc import Iterable
 from pathlib import Path
@@ -58,6 +59,7 @@ def evaluate(
     secrets,
     progress: bool = True,
     damage: str | Iterable[str] | None = None,
+    run=itertools.starmap,
 ) -> pd.DataFrame:
     """Scores hiders on the same pairs.
 
@@ -70,6 +72,7 @@ def evaluate(
             of which happens to the same files. Where it cuts or scales the picture, what is
             revealed is compared with the secret cut or scaled alike; where nothing can be
             revealed, a flat grey picture counts.
+        run: gives `work(*job)` for every job, in order: `run(work, jobs)`.
 
     Returns:
         One row for each hider and pair: `model`, `pair` and the columns of `score`; with damage
@@ -85,21 +88,23 @@ def evaluate(
     if not len(covers):
         raise ValueError("There are no pairs to score.")
     lines = [damage] if isinstance(damage, str) else list(damage or ())
-    tables = []
-    starts = range(0, len(covers), BATCH)
-    with tqdm(total=len(hiders) * len(starts), desc="Scoring", disable=not progress) as bar:
-        for hider in hiders:
-            for start in starts:
-                cover, secret = covers[start : start + BATCH], secrets[start : start + BATCH]
-                if lines:
-                    table = _score_damaged(hider, cover, secret, lines, start)
-                else:
-                    table = score(cover, secret, *hide_and_reveal(hider, cover, secret))
-                table.insert(0, "model", hider.name)
-                table.insert(1, "pair", start + table.index)
-                tables.append(table)
-                bar.update()
+    jobs = [
+        (hider, covers[start : start + BATCH], secrets[start : start + BATCH], lines, start)
+        for hider in hiders
+        for start in range(0, len(covers), BATCH)
+    ]
+    tables = tqdm(run(_score_batch, jobs), "Scoring", len(jobs), disable=not progress)
     return pd.concat(tables, ignore_index=True)
+
+
+def _score_batch(hider, covers, secrets, lines, start):
+    if lines:
+        table = _score_damaged(hider, covers, secrets, lines, start)
+    else:
+        table = score(covers, secrets, *hide_and_reveal(hider, covers, secrets))
+    table.insert(0, "model", hider.name)
+    table.insert(1, "pair", start + table.index)
+    return table
 
 
 def _score_damaged(hider, covers, secrets, lines, seed):

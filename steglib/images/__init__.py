@@ -1,1 +1,5 @@
-"""Pictures in and out: a person's files, datasets, pairs, and what happens on the way."""
+"""Pictures in and out."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, submodules={"photos"})

@@ -15,7 +15,11 @@ from tqdm import tqdm
 from steglib import paths
 from steglib.images import arrays, photos
 
-EXTENSIONS = {".jpeg", ".jpg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"}
+EXTENSIONS = {
+    *(".jpeg", ".jpg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"),
+    *(".avif", ".heic", ".heif", ".hif", ".jp2"),
+}
+NAMED = 5  # at most, of the files that do not decode
 SPLITS = ("train", "val", "test")
 ANNOTATIONS = "val_annotations.txt"
 
@@ -74,7 +78,7 @@ def load_images(
     *,
     limit: int | None = None,
     size: int = 64,
-    on_error: str = "raise",
+    on_error: str = "stop",
     progress: bool = True,
 ) -> ImageSet:
     """Loads one split of a dataset, from its files the first time and from a cache afterwards.
@@ -89,7 +93,8 @@ def load_images(
         limit: at most this many images, spread evenly over the split; None for all.
         size: side in pixels. Pictures of another size are scaled (Lanczos, which filters
             before it shrinks) and cropped to a centred square.
-        on_error: "raise", or "skip" to leave out files that do not decode and print how many.
+        on_error: "stop", or "skip" to leave out files that do not decode, and to print how many
+            these are and the names of the first.
         progress: whether to show a progress bar while decoding.
 
     Returns:
@@ -102,8 +107,7 @@ def load_images(
     """
     if split not in SPLITS:
         raise ValueError(f"split must be one of {SPLITS}, not {split!r}.")
-    if on_error not in ("raise", "skip"):
-        raise ValueError(f"on_error must be 'raise' or 'skip', not {on_error!r}.")
+    check_on_error(on_error)
     root = _find_root(source)
     files = _list_split(root, split)
     if limit is not None and limit < len(files):
@@ -113,11 +117,44 @@ def load_images(
     names, identifiers = zip(*files, strict=True)
     images, kept = _decode_cached(root, names, size, on_error, progress)
     if len(kept) < len(files):
-        print(f"Skipped {len(files) - len(kept)} of {len(files)} files that do not decode.")
+        lost = [names[i] for i in sorted(set(range(len(files))) - set(kept))]
+        more = f", and {len(lost) - NAMED} more" * (len(lost) > NAMED)
+        print(
+            f"Skipped {len(lost)} of {len(files)} files that do not decode: "
+            f"{', '.join(lost[:NAMED])}{more}."
+        )
     classes = _list_classes(root, identifiers)
     numbers = {identifier: i for i, identifier in enumerate(classes)}
     labels = np.array([numbers.get(identifiers[i], -1) for i in kept], np.int32)
     return ImageSet(images, labels, classes, tuple(names[i] for i in kept), _list_words(root))
+
+
+def check_on_error(value: str) -> None:
+    """Raises ValueError unless `load_images` knows the value."""
+    if value not in ("skip", "stop"):
+        raise ValueError(f"on_error must be 'skip' or 'stop', not {value!r}.")
+
+
+def list_pictures(folder: str | Path) -> list[Path]:
+    """The picture files in a folder, at any depth, sorted.
+
+    What systems leave among them is passed over: hidden files and folders (`._a.jpg` of a Mac),
+    `__MACOSX`, and all that is no picture by its name.
+    """
+    return [Path(folder, name) for name in _walk(folder)]
+
+
+def _walk(folder):
+    """As `list_pictures`; names relative to it, with slashes."""
+    names = []
+    for parent, folders, files in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith((".", "__MACOSX"))]
+        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
+        prefix = "" if inside == "." else f"{inside}/"
+        shown = (name for name in files if not name.startswith("."))
+        pictures = (name for name in shown if os.path.splitext(name)[1].lower() in EXTENSIONS)
+        names += [prefix + name for name in pictures]
+    return sorted(names)
 
 
 def _find_root(source: str | Path) -> Path:
@@ -147,14 +184,8 @@ def _list_annotated(root, split):
 
 
 def _list_folder(folder):
-    """Pictures at any depth, sorted; the class is the outermost folder, unless that is `images`."""
-    names = []
-    for parent, _, files in os.walk(folder):
-        inside = os.path.relpath(parent, folder).replace(os.sep, "/")
-        prefix = "" if inside == "." else f"{inside}/"
-        pictures = (file for file in files if os.path.splitext(file)[1].lower() in EXTENSIONS)
-        names += [prefix + file for file in pictures]
-    outermost = {name: name.partition("/")[0] if "/" in name else None for name in sorted(names)}
+    """Its pictures; the class is the outermost folder, unless that is `images`."""
+    outermost = {name: name.partition("/")[0] if "/" in name else None for name in _walk(folder)}
     return [(name, None if top == "images" else top) for name, top in outermost.items()]
 
 
@@ -211,7 +242,7 @@ def _decode_into(folder: Path, root, files, size, on_error, progress) -> None:
         try:
             return _thumbnail(root / name, size)
         except ValueError:
-            if on_error == "raise":
+            if on_error == "stop":
                 raise
             return None
 

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from steglib.channels import detection
+from steglib.channels import detection, files
 from steglib.channels.frame import MAX_SIDE, Kind, Payload, PayloadError, check_size
 from steglib.evaluation import metrics
 from steglib.hider import Hider
@@ -48,10 +48,15 @@ class CodedHider(Hider):
         room = self.channel.capacity(np.shape(cover))
         pixels = int(8 * room / min(codec.least_bits for codec in self.codecs))
         fitted = scale_to(secret, pixels, MAX_SIDE)
-        while not self._fits(fitted, room) and pixels > self.min_side**2:
+        while not self._has_room(room, fitted) and pixels > self.min_side**2:
             pixels //= 2
             fitted = scale_to(secret, pixels, MAX_SIDE)
         return fitted
+
+    def fits(self, secret, cover) -> bool:
+        """Whether the secret, uint8 [h, w, 3], can be hidden in this cover as it is."""
+        room = self.channel.capacity(np.shape(cover))
+        return max(secret.shape[:2]) <= MAX_SIDE and self._has_room(room, secret)
 
     def hide_remarked(self, cover, secret, **known) -> tuple[np.ndarray, list[str]]:
         """As `Hider.hide_remarked`: how much is hidden, how well, and what was tried for that.
@@ -62,11 +67,34 @@ class CodedHider(Hider):
         remarks = []
         return self._hide(*self._check_both(cover, secret), remarks, known)[0], remarks
 
+    def hide_file(self, cover, file, **known) -> tuple[np.ndarray, list[str]]:
+        """As `Hider.hide_file`; `known` as for `hide_remarked`."""
+        data, remarks = files.pack(file), []
+
+        def encode(places, room):
+            if len(data) > room:
+                raise ValueError(
+                    f"{file}: {len(data):,} with its name, compressed, and the cover has room for "
+                    f"{room:,} ({self.channel.name}): choose a larger one, or more bits a sample."
+                )
+            return [(Kind.FILE, data, None) for _ in places]
+
+        covers = self._check(cover, "cover")
+        return self._write(covers, encode, files.SIZE, remarks, known)[0], remarks
+
     def reveal_remarked(self, stego) -> tuple[np.ndarray, list[str]]:
         """As `Hider.reveal_remarked`; while it decodes, it does not hold on to a huge `stego`."""
         payload = self.read(stego)
         del stego
-        return self.decode([payload])[0], ["damaged, but corrected"] * payload.corrected
+        return self.decode([payload])[0], _remarks(payload)
+
+    def reveal_any(self, stego) -> tuple[np.ndarray | files.HiddenFile, list[str]]:
+        """As `Hider.reveal_any`, and as `reveal_remarked`."""
+        payload = detection.read(stego, self.key)
+        del stego
+        if payload.kind == Kind.FILE:
+            return files.unpack(payload.data), _remarks(payload)
+        return self.decode([payload])[0], _remarks(payload)
 
     def read(self, stego) -> Payload:
         """The bytes in a stego image uint8 [h, w, 3]. Raises as `reveal`."""
@@ -91,26 +119,34 @@ class CodedHider(Hider):
         for codec in self.codecs:
             if codec.kind == kind:
                 return codec
+        if kind == Kind.FILE:
+            raise PayloadError("The image hides a file, not a picture: steglib reveal writes it.")
         if kind in (Kind.RAW, Kind.LEARNED):
             raise PayloadError(f"The image hides {kind.name} data.")
         return PictureFile(kind.name.lower())
 
-    def _fits(self, secret, room):
+    def _has_room(self, room, secret):
         return any(codec.fits(secret, room) for codec in self.codecs)
 
     def _hide(self, covers, secrets, remarks=None, known=None):
         size = secrets.shape[1:3]
         check_size(*size)
+        return self._write(
+            covers, lambda places, room: self._encode(secrets[places], room), size, remarks, known
+        )
+
+    def _write(self, covers, encode, size, remarks, known):
+        """The stego images; `encode` gives kind, code and error for some places and a room."""
         if not self.channel.capacity(covers.shape[1:]):
             raise ValueError(
                 f"A cover of {covers.shape[2]}×{covers.shape[1]} pixels is too small to carry any "
-                f"bytes of a picture ({self.channel.name}): choose a larger one."
+                f"bytes of a secret ({self.channel.name}): choose a larger one."
             )
         stegos, left = [None] * len(covers), list(range(len(covers)))
         for channel in self.channel.attempts():
             broken = {i: channel.probe(covers[i]) for i in left}
             trying = [i for i in left if not broken[i]]
-            codes = self._encode(secrets[trying], channel.capacity(covers.shape[1:]))
+            codes = encode(trying, channel.capacity(covers.shape[1:]))
             for i, (kind, code, _) in zip(trying, codes, strict=True):
                 stegos[i] = channel.write(covers[i], code, kind, size, **known or {})
                 broken[i] = channel.broken(stegos[i], code)
@@ -121,7 +157,8 @@ class CodedHider(Hider):
                 if remarks is not None:
                     _, code, error = codes[0]
                     remarks += channel.about(covers[0], code)
-                    remarks.append(f"the secret comes back with about {_psnr(error):.1f} dB")
+                    if error is not None:
+                        remarks.append(f"the secret comes back with about {_psnr(error):.1f} dB")
                 # A huge one is not copied.
                 return np.stack(stegos) if len(stegos) > 1 else stegos[0][None]
         raise ValueError(
@@ -155,6 +192,10 @@ class CodedHider(Hider):
 
     def _reveal(self, stegos):
         return self.decode([self.read(stego) for stego in stegos])
+
+
+def _remarks(payload):
+    return ["damaged, but corrected"] * payload.corrected
 
 
 def _psnr(error):

@@ -2,16 +2,21 @@
 
 import argparse
 import contextlib
+import functools
 import inspect
+import itertools
+import secrets
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from types import NoneType
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
 import steglib
-from steglib import paths, zoo
+from steglib import paths, workers, zoo
+
+DATASETS = "sample", "tiny-imagenet"
 
 
 def add_commands(commands) -> None:
@@ -31,6 +36,13 @@ def _add_evaluate(commands):
     parser.add_argument("--data", default="sample", help="sample, tiny-imagenet or a folder")
     parser.add_argument("--pairs", type=int, default=48, help="how many (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the pairs (default: %(default)s)")
+    parser.add_argument(
+        "--on-error",
+        choices=["skip", "stop"],
+        default="skip",
+        help="what a file that does not decode does: it is left out and named, or ends the command "
+        "(default: %(default)s)",
+    )
     parser.add_argument("--csv", type=Path, help="also write the scores of every pair there")
     parser.add_argument(
         "--damage",
@@ -39,23 +51,31 @@ def _add_evaluate(commands):
         help="score the secrets after this happened to the files: png, jpeg:75, noise:4, …, as in "
         "images/damage.py; these come last on the command line",
     )
+    parser.add_argument("--cluster", metavar="ADDRESS", help=workers.CLUSTER)
     parser.set_defaults(run=_evaluate)
 
 
 def _evaluate(options):
     from steglib.evaluation.scores import summarise_damage
 
-    images = steglib.load_images(options.data, "val").images
-    covers, secrets = steglib.load_pairs(images, options.pairs, options.seed)
+    images = steglib.load_images(options.data, "val", on_error=options.on_error).images
+    covers, hidden = steglib.load_pairs(images, options.pairs, options.seed)
     specs = zoo.scored()
     if options.models:
         untrained = [spec for spec in specs if zoo.find(zoo.parse(spec)[0]).weights is None]
         specs = dict.fromkeys([*options.models, *untrained])
-    hiders = []
-    for spec in specs:
+    folder = Path(options.data).absolute() if Path(options.data).is_dir() else None
+    data = options.data if options.data in DATASETS else str(folder)
+    hiders, run, command = [], itertools.starmap, secrets.token_hex(8)
+    for spec in map(zoo.absolute, specs):
+        recalled = command, spec, data, options.on_error
         with contextlib.suppress(FileNotFoundError):  # a folder may have no training images
-            hiders.append(zoo.load_spec(spec, **_training_images(spec, options.data)))
-    scores = steglib.evaluate(hiders, covers, secrets, damage=options.damage)
+            hider = _load_once(*recalled)
+            hiders.append(_Elsewhere(hider.name, recalled) if options.cluster else hider)
+    if options.cluster:
+        places = {"prepare": workers.be_modest, "cluster": options.cluster, "folder": folder}
+        run = functools.partial(workers.results, **places)
+    scores = steglib.evaluate(hiders, covers, hidden, damage=options.damage, run=run)
     print(f"{len(covers)} held-out pairs of {options.data}, after an 8-bit PNG file:\n")
     if options.damage:
         print(f"Secret PSNR after damage:\n\n{summarise_damage(scores).round(2).to_string()}")
@@ -65,11 +85,26 @@ def _evaluate(options):
         scores.to_csv(options.csv, index=False)
 
 
-def _training_images(spec, data):
-    """Options for a hider that is made out of some."""
+@functools.lru_cache(16)  # about as many as are scored by default
+def _load_once(command, spec, data, on_error):
+    """In each process, once for each command: files may be others for the next one."""
     if "images" not in zoo.find(zoo.parse(spec)[0]).options:
-        return {}
-    return {"images": steglib.load_images(data, "train", limit=4000).images}
+        return zoo.load_spec(spec)
+    images = steglib.load_images(data, "train", limit=4000, on_error=on_error).images
+    return zoo.load_spec(spec, images=images)
+
+
+class _Elsewhere(NamedTuple):
+    """A hider that is loaded where it is used: it pickles as what it is called."""
+
+    name: str
+    recalled: tuple
+
+    def hide(self, cover, secret):
+        return _load_once(*self.recalled).hide(cover, secret)
+
+    def reveal(self, stego):
+        return _load_once(*self.recalled).reveal(stego)
 
 
 def _add_benchmark(commands):

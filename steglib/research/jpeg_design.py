@@ -14,6 +14,7 @@ from steglib.channels.coefficients import GRID, LARGEST, Design, Writer
 from steglib.channels.jpeg import design_path, promised
 from steglib.images import jpeg
 from steglib.images.damage import damaged
+from steglib.images.datasets import list_pictures
 from steglib.images.jpeg import BLOCK
 from steglib.images.photos import read_photo
 
@@ -42,7 +43,7 @@ def ship_design(folder: Path, quality: int, price: float | None = None) -> Path:
     Returns:
         The path of the design.
     """
-    paths = sorted(path for path in folder.iterdir() if path.suffix in (".png", ".tif"))
+    paths = [path for path in list_pictures(folder) if path.suffix in (".png", ".tif")]
     photos = [_middle(read_photo(path).image) for path in paths[:: max(1, len(paths) // PHOTOS)]]
     default, twice = PROMISES[quality]
     design = learn_design(photos, quality, twice, price or default)

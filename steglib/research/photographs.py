@@ -12,6 +12,7 @@ from steglib import zoo
 from steglib.evaluation import metrics
 from steglib.evaluation.scores import ROUNDING_PSNR, evaluate
 from steglib.images import arrays
+from steglib.images.datasets import list_pictures
 from steglib.images.photos import read_photo
 
 PHOTOGRAPHS = (
@@ -65,7 +66,8 @@ def photograph_pairs() -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 def in_folder(folder: str | Path) -> dict[str, np.ndarray]:
     """A folder's photographs by name, uint8 [h, w, 3]."""
-    return {path.stem: read_photo(path).image for path in sorted(Path(folder).glob("*.png"))}
+    paths = (path for path in list_pictures(folder) if path.suffix == ".png")
+    return {path.stem: read_photo(path).image for path in paths}
 
 
 def score_photographs(hiders) -> pd.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 from keras import layers, ops
 
 from steglib.images.arrays import cut_squares
+from steglib.images.datasets import list_pictures
 from steglib.images.photos import read_photo
 from steglib.steganalysis.detectors import Detector
 from steglib.steganalysis.simulators import simulate
@@ -144,7 +145,7 @@ class DetectorRecipe(Recipe):
         """uint8 [h, w, 3] each. A photograph is held out as a whole."""
         if self.config.photographs is None:
             return super().images
-        return [read_photo(path).image for path in sorted(Path(self.config.photographs).iterdir())]
+        return [read_photo(path).image for path in list_pictures(self.config.photographs)]
 
     def build(self):
         return join(build_detector(self.config.width))

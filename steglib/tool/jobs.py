@@ -1,97 +1,152 @@
-"""What the commands do with each file, hide, reveal or describe it; and with several at a time."""
+"""What the commands do with one file: hide something in it, or reveal what it hides."""
 
-import contextlib
+import dataclasses
 import functools
-import re
-from dataclasses import dataclass, field
+import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import UnidentifiedImageError
 
-from steglib import progress, workers, zoo
-from steglib.channels import detection, quiet
-from steglib.channels import parity as correction
-from steglib.channels.frame import PayloadError
-from steglib.channels.jpeg import QUALITIES, JpegChannel
-from steglib.channels.quiet import QuietChannel
-from steglib.channels.residues import ResidueChannel
+from steglib import progress, zoo
+from steglib.channels import files
+from steglib.channels.files import HiddenFile
 from steglib.evaluation import metrics
 from steglib.hider import Hider
-from steglib.images import arrays, photos
+from steglib.images import arrays, datasets, photos
+from steglib.images.kinds import KindError
 from steglib.images.photos import Photo, PhotoError
+from steglib.tool import places
+from steglib.tool.places import STANDARD
 
-SAMPLED = 2**18  # samples, by which a cover's PSNR is foretold
-PROCESSES = 4  # at most: a picture of 100 megapixels needs 1.7 GB
 
-
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Settings:
     """What is asked for, for every file.
 
     Attributes:
         model: what `zoo.load_spec` takes.
         rate, base, quality, key, level: its options; None where they are not given.
-        secret: the picture to hide.
+        secret: the file to hide, or a text.
+        exact: whether a picture is hidden as the file that it is.
         size: of the secret: "keep", "cover", or None to scale it down if need be.
         keep_metadata: whether the stego file gets the cover's EXIF.
         force: whether files are overwritten.
         longest: pixels of the cover's longer side, to which it is scaled down first; None for any.
         jpeg: whether the stego file is a JPEG.
+        into_folder: whether only a folder was named for what is written.
+        several: whether there are several files.
+        command: tells it from others that a cluster's worker has done, whose files may be old.
     """
 
     model: str
     rate: float | None = None
     base: int | None = None
     quality: int | None = None
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = dataclasses.field(default=None, repr=False)
     level: int | None = None
-    secret: Path | None = None
+    secret: Path | HiddenFile | None = None
+    exact: bool = False
     size: str | None = None
     keep_metadata: bool = False
     force: bool = False
     longest: int | None = None
     jpeg: bool = False
+    into_folder: bool = False
+    several: bool = False
+    command: str = ""
 
     def hider(self) -> Hider:
         """The hider; each process loads it once. Raises ValueError as `zoo.load_spec`."""
         names = "rate", "base", "quality", "key", "level"
         options = {name: getattr(self, name) for name in names}
-        return _load_once(self.model, **options, file="jpeg" if self.jpeg else None)
+        return _load_once(self.command, self.model, **options, file="jpeg" if self.jpeg else None)
+
+    def read_secret(self) -> Photo | HiddenFile:
+        """The secret; each process reads it once.
+
+        Raises:
+            PhotoError: it is a picture that cannot be read.
+            OSError: it is another file that cannot.
+        """
+        if isinstance(self.secret, HiddenFile):
+            return self.secret
+        return _read_secret_once(self.command, self.secret, self.exact)
+
+    def elsewhere(self, command: str) -> "Settings":
+        """As a command sends them to a cluster."""
+        secret = self.secret.absolute() if isinstance(self.secret, Path) else self.secret
+        changes = {"model": zoo.absolute(self.model), "secret": secret, "command": command}
+        return dataclasses.replace(self, **changes, force=True)
 
 
-@functools.cache
-def _load_once(spec, **options):
+@functools.lru_cache(2)  # one for what is asked, one for what covers have room for
+def _load_once(command, spec, **options):
     with progress.without_chatter():
         return zoo.load_spec(spec, **options)
 
 
 @functools.lru_cache(1)
-def read_once(path: Path) -> Photo:
-    """As `read`; the last one is kept."""
-    return read(path)
+def _read_secret_once(command, path, exact):
+    standard = path == STANDARD
+    data = sys.stdin.buffer.read() if standard else None
+    empty = not data if standard else path.is_file() and not path.stat().st_size
+    if not (exact or empty):
+        try:
+            return places.read(data if standard else path, photos.read_photo)
+        except PhotoError as error:
+            if error.__cause__ is None:  # it cannot be read at all
+                raise
+            named = path.suffix.lower() in datasets.EXTENSIONS
+            if named or not isinstance(error.__cause__, UnidentifiedImageError | KindError):
+                hint = "or hide the file itself with --exact"
+                raise PhotoError(f"{str(error)[:-1]}, {hint}.") from error
+    return HiddenFile("secret" if standard else path.name, data if standard else path.read_bytes())
 
 
-def read(path: Path) -> Photo:
-    """As `photos.read_photo`, without a word from libraries."""
-    with progress.without_chatter():
-        return photos.read_photo(path)
+def check_secret(settings: Settings) -> list[str]:
+    """What was done to the secret, if it is a picture.
+
+    Raises:
+        ValueError: the hider does not take it.
+    """
+    hider, secret = settings.hider(), settings.read_secret()
+    if isinstance(secret, HiddenFile):
+        if settings.size:
+            raise ValueError("A file that is no picture has no size: omit --size.")
+        return []
+    if hider.same_size and settings.size == "keep":
+        raise ValueError(f"{settings.model} hides secrets of the cover's size: omit --size keep.")
+    if min(secret.image.shape[:2]) < hider.min_side:
+        raise ValueError(
+            f"{settings.secret} has a side of less than {hider.min_side} pixels: enlarge it, or "
+            "hide it with --exact."
+        )
+    return [f"{settings.secret}: {note}" for note in secret.notes]
 
 
 def hide(cover: Path, output: Path, settings: Settings) -> list[str]:
     """Hides the secret in one cover. Returns lines to say about it."""
-    hider, photo, secret = settings.hider(), read(cover), read_once(settings.secret).image
+    hider, secret = settings.hider(), settings.read_secret()
+    photo = places.read(cover, photos.read_photo)
     image, known = _scale(photo.image, settings.longest, hider)
-    fitted = _fit(secret, image, hider, settings.size)
-    stego, remarks = hider.hide_remarked(image, fitted, **known)
+    if isinstance(secret, HiddenFile):
+        stego, remarks = hider.hide_file(image, secret, **known)
+        remarks.append(f"it hides {secret}")
+    else:
+        fitted = _fit(secret.image, image, hider, settings.size)
+        stego, remarks = hider.hide_remarked(image, fitted, **known)
+        if fitted.shape != secret.image.shape:
+            done, remedy = "scaled", ""
+            if hider.same_size or settings.size:
+                done = "scaled and cropped"
+            elif hider.fits(secret.image, image):
+                remedy = " (--size keep prevents that)"
+            remarks.append(f"the secret was {done} to {size_of(fitted)}{remedy}")
     exif = photo.exif if settings.keep_metadata else b""
-    photos.write_photo(stego, output, overwrite=settings.force, exif=exif, jpeg=settings.jpeg)
+    _write_photo(stego, output, settings, exif=exif, jpeg=settings.jpeg)
     lines = [f"{cover}: {note}" for note in photo.notes]
     lines += [f"{output}: {remark}" for remark in remarks]
-    if fitted.shape != secret.shape:
-        done, remedy = "scaled", " (--size keep prevents that)"
-        if hider.same_size or settings.size:
-            done, remedy = "scaled and cropped", ""
-        lines.append(f"{output}: the secret was {done} to {size_of(fitted)}{remedy}")
     psnr, changed = metrics.psnr(image[None], stego[None])[0], np.mean(image != stego)
     facts = size_of(stego), f"cover PSNR {psnr:.1f} dB", f"{100 * changed:.3g}% of samples changed"
     return [*lines, f"{output}: {', '.join(facts)}"]
@@ -115,153 +170,36 @@ def _fit(secret, cover, hider, size):
 def reveal(stego: Path, output: Path, settings: Settings) -> list[str]:
     """Reveals what one stego picture hides. Returns lines to say about it."""
     # Nobody else holds the stego image: its memory is needed when a huge one is revealed.
-    secret, remarks = settings.hider().reveal_remarked(read(stego).image)
-    photos.write_photo(secret, output, overwrite=settings.force)
-    return [", ".join([f"{output}: {size_of(secret)}", *remarks])]
+    secret, remarks = settings.hider().reveal_any(places.read(stego, photos.read_samples))
+    if isinstance(secret, HiddenFile):
+        output, what = _place(output, secret, settings), str(secret)
+        if output == STANDARD:
+            sys.stdout.buffer.write(secret.content)
+        else:
+            photos.write_file(secret.content, output, overwrite=settings.force)
+    else:
+        what = size_of(secret)
+        _write_photo(secret, output, settings, jpeg=True)
+    return [", ".join([f"{output}: {what}", *remarks])]
 
 
-def describe(path: Path, key: bytes | None = None) -> list[str]:
-    """What a picture file is: what it hides, and what it could."""
-    photo = read(path)
-    lines = [f"{path}: {photo.format}, {size_of(photo.image)}"]
-    lines += [f"  {note}" for note in photo.notes]
-    return lines + _describe_payload(photo.image, key) + _describe_room(photo.image, key)
+def _write_photo(image, output, settings, **options):
+    target = sys.stdout.buffer if output == STANDARD else output
+    photos.write_photo(image, target, overwrite=settings.force, **options)
 
 
-def _describe_payload(image, key):
-    try:
-        found = detection.read(image, key)
-    except PayloadError as error:
-        return [f"  {error}"]
-    (height, width), layout = found.size, found.layout
-    carried = f"base {layout.base}"
-    if layout.memory > 1:
-        carried = f"{8 * len(found.data) / image.size:.3g} bits in each sample"
-    if layout.quality:
-        carried = f"comes through JPEG of quality {layout.quality} and more"
-    facts = [f"{width}×{height} pixels", f"{len(found.data)} bytes", carried]
-    facts += ["with a key" if layout.sealed else "without a key"]
-    facts += [f"protection {correction.LEVELS[layout.level]}"]
-    facts += ["damaged, but corrected"] * found.corrected
-    return [f"  It hides a picture ({found.kind.name.lower()}): {', '.join(facts)}"]
-
-
-def _describe_room(image, key):
-    """As a cover of the residue model, a line for each rate that its card scores."""
-    if min(image.shape[:2]) < Settings("residue").hider().min_side:
-        return ["  It is too small to be a cover."]
-    table = [
-        f"  As a cover, {'with' if key else 'without'} a key, for a secret of the same size:",
-        "    rate       bytes   bits a pixel   cover PSNR   secret PSNR*",
-    ]
-    for name, scores in zoo.load_card("residue")["scores"].items():
-        if found := re.fullmatch(r"residue, (\S+) bits? a sample", name):
-            room = ResidueChannel(key=key, rate=float(found[1])).capacity(image.shape)
-            table.append(
-                f"    {found[1]:>4} {room:11,} {8 * room * 3 / image.size:14.2f} "
-                f"{_cover_psnr(image, float(found[1])):9.1f} dB {scores['secret_psnr']:10.1f} dB"
-            )
-    note = "    * mean of photographs of 64×64; tiny ones are worse, large ones differ by some dB."
-    return [*table, note, *_describe_survival(image, key), *_describe_quiet(image)]
-
-
-def _cover_psnr(image, rate):
-    """With random bytes, in a sample of its rows."""
-    rows = image[:: max(1, image.size // SAMPLED)]
-    channel = ResidueChannel(rate=rate)
-    data = np.random.default_rng(0).bytes(channel.capacity(rows.shape))
-    return metrics.psnr(rows[None], channel.write(rows, data)[None])[0]
-
-
-def _describe_survival(image, key):
-    """What it carries through JPEG, a line for each promise."""
-    rooms = {q: JpegChannel(q, key).capacity(image.shape) for q in QUALITIES}
-    if not any(rooms.values()):
-        return ["  It is too small to carry anything through JPEG."]
-    lines = [f"    quality {q} and more: {room:9,} bytes" for q, room in rooms.items()]
-    return ["  Through JPEG (--survive), with the least protection:", *lines]
-
-
-def _describe_quiet(image):
-    """How much it hides quietly, or why nothing."""
-    if (reason := quiet.objection(image)) is not None:
-        return [f"  Quietly (--quiet): nothing. {reason}"]
-    channel = QuietChannel(b"any")
-    lines = channel.about(image, bytes(channel.capacity(image.shape)))
-    return ["  Quietly (--quiet), at most:", *(f"    {line}" for line in lines)]
+def _place(output, file, settings):
+    """Where a revealed file goes: under its own name, unless the person chose one."""
+    if settings.into_folder:
+        name = file.name or f"{output.stem}.txt"
+        if settings.several and file.name:
+            name = f"{output.stem}-{file.name}"
+        return output.with_name(files.shorten(name))
+    if photos.is_picture(output) and output.suffix.lower() != Path(file.name).suffix.lower():
+        raise ValueError(f"It hides no picture, but {file}: choose a name like that, or a folder.")
+    return output
 
 
 def size_of(image: np.ndarray) -> str:
     """Its width and height in pixels."""
     return f"{image.shape[1]}×{image.shape[0]} pixels"
-
-
-def outputs(paths: list[Path], target: Path, force: bool, also=(), jpeg=False) -> list[Path]:
-    """Where each path's output goes: to the file `target`, or into the folder of that name.
-
-    Raises:
-        ValueError: one cannot be written, exists (unless `force`), or is one of the files that
-            are read, `paths` and `also`.
-    """
-    several = len(paths) > 1
-    folder = target.is_dir() or several or not target.suffix
-    if several and (target.suffix or target.is_file()) and not target.is_dir():
-        raise ValueError(
-            f"{target} must be a folder, as there are {len(paths)} files: create it first, or "
-            "choose a name without a dot."
-        )
-    found = [target / f"{path.stem}.png" if folder else target for path in paths]
-    names = [str(output).casefold() for output in found]  # on some disks, A.png is a.png
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{twice[0]} would be written more than once: rename some files.")
-    if folder and not target.parent.is_dir():
-        raise ValueError(f"There is no folder {target.parent}: create it first.")
-    if folder:
-        target.mkdir(exist_ok=True)
-    inputs = {identity(path) for path in [*paths, *also]} - {None}
-    for output in found:
-        photos.check_output(output, force, jpeg)
-        if identity(output) in inputs:
-            raise ValueError(f"{output} is to be read: write to another file or folder.")
-    return found
-
-
-def identity(path: Path) -> tuple[int, int] | None:
-    """The same for every name of a file; None where there is none."""
-    return (path.stat().st_dev, path.stat().st_ino) if path.exists() else None
-
-
-@contextlib.contextmanager
-def started(work, paths: list[Path], outputs: list[Path], settings: Settings):
-    """Does `work(path, output, settings)` for every path, several at a time.
-
-    Gives a function for each path, which waits for its work: it returns the lines or raises what
-    went wrong, with a message that names the file. One that fails does not stop the others. If
-    there is only one, what goes wrong is raised at once.
-    """
-    jobs = [(work, path, output, settings) for path, output in zip(paths, outputs, strict=True)]
-    if len(jobs) == 1:
-        lines = _attempt(*jobs[0])
-        yield [lambda: lines]
-        return
-    with workers.running(_attempt, jobs, PROCESSES, _be_modest) as futures:
-        yield [future.result for future in futures]
-
-
-def _be_modest():
-    """For one of several processes: one thread, no progress bars."""
-    workers.THREADS, progress.BARS = 1, False
-
-
-def _attempt(work, path, output, settings):
-    """The work's result; its errors name the file."""
-    try:
-        return work(path, output, settings)
-    except PhotoError:
-        raise  # they do already
-    except PayloadError as error:
-        raise PayloadError(f"{path}: {error}") from error
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-    except MemoryError as error:
-        raise ValueError(f"{path} needs more memory than there is: scale it down.") from error

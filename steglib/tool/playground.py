@@ -56,7 +56,7 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     fitted = hider.fit_secret(secret.image, cover.image)
     stego, remarks = hider.hide_remarked(cover.image, fitted)
     photos.write_photo(stego, file, overwrite=True)
-    stego = photos.read_photo(file).image
+    stego = photos.read_samples(file)
     revealed = hider.reveal(stego)
 
     lines = [f"The cover: {note}." for note in cover.notes]

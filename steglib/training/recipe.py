@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from steglib.images.datasets import load_images
+from steglib.images.datasets import check_on_error, load_images
 from steglib.images.pairs import split_images
 from steglib.training.optimizers import learning_rates
 
@@ -21,6 +21,7 @@ class TrainingConfig:
     Attributes:
         data: what `load_images` takes as `source`; its "train" split is used.
         images: at most that many training images, None for all.
+        on_error: "skip" leaves out files that do not decode and says which, "stop" stops.
         held_out: of these, how many are set apart to watch the training (never trained on).
         epochs: how often to watch, and to keep a checkpoint.
         batch_size: pairs or images in an update.
@@ -37,7 +38,7 @@ class TrainingConfig:
         seed: of the weights, the held-out images, and all that is random in the batches.
 
     Raises:
-        ValueError: there is no such schedule.
+        ValueError: there is no such schedule, or `on_error`.
     """
 
     data: str = "sample"
@@ -53,8 +54,10 @@ class TrainingConfig:
     ema: float = 0.998
     mixed_precision: bool | None = None
     seed: int = 0
+    on_error: str = "skip"
 
     def __post_init__(self):
+        check_on_error(self.on_error)
         if self.schedule not in SCHEDULES:
             raise ValueError(f"schedule must be one of {SCHEDULES}, not {self.schedule!r}.")
 
@@ -86,7 +89,10 @@ class Recipe:
     @functools.cached_property
     def images(self) -> np.ndarray:
         """uint8 [n, h, w, 3], those held out included."""
-        return load_images(self.config.data, "train", limit=self.config.images).images
+        config = self.config
+        return load_images(
+            config.data, "train", limit=config.images, on_error=config.on_error
+        ).images
 
     @functools.cached_property
     def split(self) -> tuple[np.ndarray, np.ndarray]:

@@ -153,7 +153,7 @@ def test_preambles_of_other_versions_and_impossible_ones():
         (2, 0x21, "makes no sense"),  # protected, but not spread
         (2, 0x28, "Another version.* format 2"),  # with a flag that nobody knows
         (2, 0x2C, "Another version.* format 2"),
-        (3, 0x47, "Another version.* codec 7"),
+        (3, 0x48, "Another version.* codec 8"),
         (3, 0x00, "makes no sense"),  # base 1
         (4, 0xFF, f"cropped or damaged.* room for {ROOM}"),
         (9, 0x00, "makes no sense"),  # a height of 0

@@ -1,5 +1,7 @@
 """A sweep of three points: what it gathers, how it resumes, what it says of a failure."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pandas as pd
 import papermill
 import pytest
 import sweep
+from clusters import Cluster, wait_until
 
 REPO = Path(__file__).resolve().parent.parent.parent
 POINT = REPO / "notebooks" / "sweep_point.ipynb"
@@ -44,6 +47,83 @@ def test_a_sweep_reports_failures_and_resumes(home, tmp_path, monkeypatch, capsy
     after = (kept / "scores.csv").stat().st_mtime_ns, (kept / "notebook.ipynb").stat().st_mtime_ns
     assert after == before
     assert picture.is_file() and again.equals(table)
+
+
+def test_a_failure_of_a_cluster_is_one_line(tmp_path, monkeypatch):
+    arguments = ["--grid", write_grid(tmp_path, [1]), "--output", tmp_path, "--cluster", "nonsense"]
+    monkeypatch.setattr(sys, "argv", ["sweep.py", *map(str, arguments)])
+    with pytest.raises(SystemExit, match=r"^sweep: 'nonsense' is no address of a cluster"):
+        sweep.main()
+
+
+@pytest.mark.slow
+def test_a_sweep_on_a_cluster_outlives_a_worker_and_resumes(tmp_path):
+    """First a worker dies, then the whole cluster, then another one goes on."""
+    runs = tmp_path / "sweep" / "runs"
+
+    def run(cluster, *watch):
+        command = ["--grid", write_grid(tmp_path, [1, 2, 3]), "--output", tmp_path]
+        with subprocess.Popen(
+            [sys.executable, sweep.__file__, *command, "--cluster", cluster.address],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process:
+            try:
+                for count, end in watch:
+                    wait_until(lambda: len([*runs.glob("*/log.txt")]) >= count, 300)  # noqa: B023
+                    end()
+                said, error = process.communicate(timeout=300)
+            finally:
+                process.kill()
+        return process.returncode, said, error
+
+    (tmp_path / "first").mkdir()
+    (tmp_path / "second").mkdir()
+    first = Cluster(tmp_path / "first")
+    try:
+        first.have_workers(2)
+        code, said, error = run(first, (2, first.workers[0].kill), (3, first.scheduler.kill))
+    finally:
+        first.end()
+    assert code == 1 and error.startswith("sweep: The cluster at tcp://") and error.count("\n") == 1
+    done = sorted(runs.glob("*/scores.csv"))
+    assert 1 <= len(done) < 3 and said.count(": done\n") <= len(done)
+    before = [path.stat().st_mtime_ns for path in done]
+    second = Cluster(tmp_path / "second")
+    try:
+        second.have_workers(2)
+        code, said, error = run(second)
+    finally:
+        second.end()
+    assert (code, error) == (0, "") and "3 of 3 points" in said
+    assert said.count("done before") == len(done)
+    assert [path.stat().st_mtime_ns for path in done] == before
+    assert len(pd.read_csv(tmp_path / "sweep" / "sweep.csv")) == 3
+
+
+def test_a_notebook_ends_with_the_process_that_started_it(tmp_path, monkeypatch):
+    """Even if that is killed: who does the point again must be alone with its folder."""
+    started = tmp_path / "started"
+    (tmp_path / "papermill.py").write_text(
+        f"import os, pathlib, time\npathlib.Path({str(started)!r}).write_text(str(os.getpid()))\n"
+        "time.sleep(300)"
+    )
+    point = repr(str(tmp_path / "runs" / "point"))
+    work = f"import pathlib, sweep; sweep.run_point(pathlib.Path({point}), {{}}, 1)"
+    places = os.pathsep.join(map(str, [tmp_path, REPO, REPO / "notebooks"]))
+    with subprocess.Popen(
+        [sys.executable, "-c", work], env={**os.environ, "PYTHONPATH": places}
+    ) as process:
+        wait_until(lambda: started.is_file() and started.read_text())
+        process.kill()
+    notebook = int(started.read_text())
+    wait_until(lambda: not running(notebook), 10)
+
+
+def running(process):
+    state = Path(f"/proc/{process}/stat")
+    return state.is_file() and state.read_text().rpartition(")")[2].split()[0] != "Z"
 
 
 def test_other_parameters_begin_a_point_anew(tmp_path, monkeypatch):

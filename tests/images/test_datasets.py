@@ -144,6 +144,32 @@ def test_damaged_files_are_skipped_and_counted(damaged, capsys):
             assert np.array_equal(train.images[-1], picture)
 
 
+def test_many_damaged_files_are_named_in_part(home, tmp_path, capsys):
+    for i in range(8):
+        (tmp_path / f"bad{i}.png").write_bytes(b"none")
+    Image.new("RGB", (9, 9)).save(tmp_path / "good.png")
+    assert len(load_images(tmp_path, "train", on_error="skip")) == 1
+    said = capsys.readouterr().out
+    assert "Skipped 8 of 9 files" in said and "bad0.png, bad1.png" in said
+    assert said.endswith(", and 3 more.\n") and "bad7" not in said
+    with pytest.raises(ValueError, match="'skip' or 'stop'"):
+        load_images(tmp_path, "train", on_error="raise")
+
+
+def test_what_systems_leave_in_folders_is_passed_over(home, tmp_path):
+    for name in ("a/IMG_1.jpg", "a/IMG_2.HEIC", "b/IMG_3.AVIF"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (9, 9), "red").save(tmp_path / name, "PNG")
+    for name in ("a/._IMG_1.jpg", "__MACOSX/a/._IMG_1.jpg", "__MACOSX/x.jpg", ".thumbs/t.png",
+                 "a/Thumbs.db", "a/.DS_Store", "b/desktop.ini", "notes.txt"):  # fmt: skip
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
+    found = [path.relative_to(tmp_path).as_posix() for path in datasets.list_pictures(tmp_path)]
+    assert found == ["a/IMG_1.jpg", "a/IMG_2.HEIC", "b/IMG_3.AVIF"]
+    train = load_images(tmp_path, "train", size=8)
+    assert train.names == tuple(found) and train.classes == ("a", "b")
+
+
 def test_listed_but_missing_file(damaged, capsys):
     with pytest.raises(ValueError, match=r"val_2\.JPEG"):
         load_images(damaged, "val")

@@ -1,5 +1,6 @@
 import contextlib
 import errno
+import io
 import os
 import struct
 import tempfile
@@ -12,6 +13,7 @@ from malformed_files import MALFORMED, png, srgb_profile, tiff
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
 
+import steglib
 from steglib.images import photos
 from steglib.images.photos import (
     PhotoError,
@@ -36,6 +38,12 @@ def save(picture, path, **options):
 
 def read(picture, path, **options):
     return read_photo(save(picture, path, **options))
+
+
+def saved_bytes(image):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return file.getvalue()
 
 
 def icc(space, tags):
@@ -250,6 +258,36 @@ def test_previews_that_phones_append_are_no_frames(tmp_path):
     path = tmp_path / "phone.jpg"
     photo = read(first, path, format="MPO", save_all=True, append_images=[second])
     assert photo.image.shape == (32, 32, 3) and photo.notes == ()
+
+
+# Not files
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, io.BytesIO])
+def test_bytes_and_file_objects(wrap):
+    data = saved_bytes(NOISE)
+    assert np.array_equal(read_photo(wrap(data)).image, NOISE)
+    for bad in (b"", b"no picture", data[:500], b"8BPS"):
+        with pytest.raises(PhotoError) as error:
+            read_photo(wrap(bad))
+        message = str(error.value)
+        assert message.startswith("The picture ") and "\n" not in message and len(message) < 150
+        assert "no picture\\n" not in message and "b'" not in message
+
+
+def test_a_file_object_is_read_from_where_it_stands(tmp_path):
+    (tmp_path / "two").write_bytes(b"before" + saved_bytes(NOISE))
+    with open(tmp_path / "two", "rb") as file:
+        file.seek(6)
+        assert np.array_equal(read_photo(file).image, NOISE) and not file.closed
+    with pytest.raises(TypeError):
+        read_photo(io.StringIO("text"))
+
+
+def test_the_package_offers_the_module():
+    from steglib import photos as offered
+
+    assert offered is photos and "photos" in dir(steglib)
 
 
 # Orientation and EXIF

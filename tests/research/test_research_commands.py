@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from steglib import zoo
 from steglib.__main__ import main
 from steglib.codec.learning import CodecRecipe
+from steglib.evaluation import scores
 from steglib.images.photos import write_photo
 from steglib.models.classic import ClassicConfig, ClassicRecipe
 from steglib.research import photographs, race, survival
@@ -16,10 +18,10 @@ from steglib.training.run import load_config
 
 
 def test_evaluate_prints_the_table(home, tmp_path, capsys):
-    scores = tmp_path / "scores.csv"
-    assert main(["evaluate", "classic", "--pairs", "4", "--csv", str(scores)]) == 0
+    file = tmp_path / "scores.csv"
+    assert main(["evaluate", "classic", "--pairs", "4", "--csv", str(file)]) == 0
     printed = capsys.readouterr().out
-    table = pd.read_csv(scores)
+    table = pd.read_csv(file)
     assert table["model"].unique().tolist()[:2] == ["classic", "linear hiding"]
     assert len(table) == 6 * 4
     mean = table[table["model"] == "classic"]["cover_psnr"].mean()
@@ -33,6 +35,19 @@ def test_evaluate_without_training_images(home, tiny_imagenet, tmp_path, capsys)
     printed = capsys.readouterr().out
     assert printed.index("LSB, 3 bits") < printed.index("LSB, 1 bit")
     assert "linear hiding" not in printed
+
+
+def test_evaluate_leaves_out_what_does_not_decode(home, tmp_path, capsys):
+    for split, count in (("val", 3), ("train", 2)):
+        (tmp_path / split).mkdir()
+        for i in range(count):
+            write_photo(np.full((64, 64, 3), 60 * i, np.uint8), tmp_path / split / f"{i}.png")
+    (tmp_path / "val" / "bad.png").write_bytes(b"none")
+    command = ["evaluate", "lsb:1", "--data", str(tmp_path), "--pairs", "1"]
+    assert main(command) == 0
+    assert "Skipped 1 of 4 files that do not decode: val/bad.png." in capsys.readouterr().out
+    assert main([*command, "--on-error", "stop"]) == 2
+    assert "bad.png" in capsys.readouterr().err
 
 
 def test_evaluate_after_damage(home, capsys):
@@ -140,3 +155,30 @@ def test_train_knows_what_can_be_trained(capsys):
         with pytest.raises(SystemExit, match="2"):
             main(wrong)
     assert "invalid float value" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ["residue, 1.45 bits a sample", "LSB, 2 bits"],
+        pytest.param(["classic", "linear hiding"], marks=pytest.mark.slow),  # loads Keras
+    ],
+)
+def test_evaluate_scores_the_same_on_a_cluster(cluster, home, tmp_path, pairs, monkeypatch, names):
+    """Two batches of pictures in a folder with a relative name."""
+    specs = {"residue, 1.45 bits a sample": "residue:1.45", "LSB, 2 bits": "lsb:2"}
+    specs |= {"classic": "classic", "linear hiding": "linear"}
+    monkeypatch.setattr(zoo, "scored", lambda: [specs[name] for name in names])
+    monkeypatch.setattr(scores, "BATCH", 2)
+    monkeypatch.chdir(tmp_path)
+    for split, images in zip(("train", "val"), pairs, strict=True):
+        (tmp_path / "data" / split).mkdir(parents=True)
+        for i, image in enumerate(images):
+            write_photo(image, tmp_path / "data" / split / f"{i}.png")
+    command = ["evaluate", "--data", "data", "--pairs", "4", "--csv"]
+    for name, *more in (["here"], ["there", "--cluster", cluster.address]):
+        assert main([*command, f"{name}.csv", *more]) == 0
+    here, there = (pd.read_csv(f"{name}.csv") for name in ("here", "there"))
+    assert here["model"].tolist() == [name for name in names for _ in range(4)]
+    assert here["pair"].tolist() == [0, 1, 2, 3] * 2
+    pd.testing.assert_frame_equal(here, there)

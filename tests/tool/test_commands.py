@@ -127,5 +127,5 @@ def test_nobody_answers_the_prompt(tmp_path, files):
         start_new_session=True,  # without a terminal
     )
     assert done.returncode == 2 and "Traceback" not in done.stderr
-    assert done.stderr.endswith("steglib: Nobody answers the prompt: use --key-file.\n")
+    assert done.stderr.endswith("steglib: There is no terminal for the prompt: use --key-file.\n")
     assert names(tmp_path) == ["cover.png", "secret.png"]

@@ -13,6 +13,7 @@ import time
 import zlib
 from pathlib import Path
 
+import corpus
 import numpy as np
 import pytest
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
@@ -25,8 +26,9 @@ from steglib.channels.frame import HEADER, Kind
 from steglib.channels.residues import ResidueChannel
 from steglib.codec.rate import STEPS
 from steglib.codec.transform import TURNS, tiles
+from steglib.images import photos as picture_files
 
-FEW, MANY = (40, 14, 10), (1600, 300, 200)  # photos, stego images, forged ones
+FEW, MANY = (150, 14, 10), (9500, 300, 200)  # photos, stego images, forged ones
 LONGEST = 60  # seconds, on a slow machine
 KEY = b"pass phrase"
 HUGE = [2**31 - 1, 2**32 - 1, 65535, 30_000, 12_000]
@@ -35,12 +37,14 @@ HUGE = [2**31 - 1, 2**32 - 1, 65535, 30_000, 12_000]
 @pytest.mark.slow
 @pytest.mark.parametrize("numbers, least", [(FEW, 2), (MANY, 10)], ids=["few", "many"])
 def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python, numbers, least):
-    done = run_python(__file__, tmp_path, *numbers, CUDA_VISIBLE_DEVICES="")
-    assert done.returncode == 0, done.stderr[-3000:]
+    path = os.pathsep.join([str(Path(corpus.__file__).parent), os.environ.get("PYTHONPATH", "")])
+    done = run_python(__file__, tmp_path, *numbers, CUDA_VISIBLE_DEVICES="", PYTHONPATH=path)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["wrong"] == []
     assert found["slowest"][-1][0] < LONGEST
     counts = found["counts"]
+    print(counts, found["slowest"][-1])
     assert sum(counts.values()) == sum(numbers)
     for command in ("hide 0", "hide 2", "inspect 0", "inspect 2", "reveal 0", "reveal 3"):
         assert counts[command] >= least, counts  # it is no one-sided test
@@ -48,6 +52,7 @@ def test_damaged_files_end_in_a_picture_or_one_error(tmp_path, run_python, numbe
 
 def main(folder, *numbers):
     sealing.Scrypt = lambda n, **others: Scrypt(n=n >> 13, **others)  # else 0.4 s each
+    picture_files.MAX_PIXELS = 2**22  # what damage makes a sound, huge picture takes minutes
     rng, counts = np.random.default_rng(0), collections.Counter()
     wrong, times = [], []
     work, log = folder / "work", open(folder / "log", "ab")  # noqa: SIM115
@@ -65,7 +70,7 @@ def main(folder, *numbers):
         arguments = command(kind, rng, file, folder)
         wants_output = arguments[0] != "inspect"
         arguments += ["-o", output] * wants_output
-        faulthandler.dump_traceback_later(30, exit=True, file=sys.__stdout__)
+        faulthandler.dump_traceback_later(LONGEST, exit=True, file=sys.__stdout__)
         start = time.monotonic()
         printed = io.StringIO()
         log.truncate(0)
@@ -178,12 +183,16 @@ def photos(rng):
         yield ".bmp", encoded(".bmp", rgb.convert("P"))
         for compression in ("tiff_lzw", "tiff_deflate", "jpeg", "packbits"):
             yield ".tif", encoded(".tif", rgb, compression=compression)
+    for file in corpus.files():  # HEIC and AVIF with all their boxes, TIFF of all layouts, …
+        if file.seen is not None:
+            yield Path(file.name).suffix, file.data
 
 
 def damage(rng, data, other):
     """One of many accidents; `other` is another file."""
     data, n = bytearray(data), len(data)
     ways = [flip_bits, flip_bytes, flip_header, truncate, insert, delete, splice, enlarge, enlarge]
+    ways += [flip_inside] * 2
     return bytes(ways[rng.integers(len(ways))](rng, data, n, other))
 
 
@@ -202,6 +211,28 @@ def flip_bytes(rng, data, n, _):
 def flip_header(rng, data, n, _):
     for place in rng.integers(0, min(n, 64), rng.integers(1, 4)):
         data[place] = rng.choice([0, 1, 127, 128, 255])
+    return data
+
+
+def flip_inside(rng, data, n, other):
+    """What else is checked remains right: a PNG's chunk, or a box that says what a picture is."""
+    if data.startswith(b"\x89PNG"):
+        chunks, at = [], 8
+        while at + 12 <= n:
+            size = int.from_bytes(data[at : at + 4], "big")
+            chunks += [(at, size)] * (size > 0 and data[at + 4 : at + 8] != b"IDAT")
+            at += 12 + size
+        at, size = chunks[rng.integers(len(chunks))]
+        data[at + 8 + rng.integers(size)] = rng.choice([0, 1, 2, 9, 127, 128, 255])
+        struct.pack_into(">I", data, at + 8 + size, zlib.crc32(data[at + 4 : at + 8 + size]))
+        return data
+    names = [b"ipma", b"ipco", b"colr", b"clap", b"pixi", b"ispe", b"iloc", b"pitm", b"hvcC"]
+    places = [at for name in (*names, b"jp2h", b"ihdr") if (at := data.find(name)) > 0]
+    if not places:
+        return flip_bytes(rng, data, min(n, 600), other)
+    at = places[rng.integers(len(places))]
+    for place in at - 4 + rng.integers(0, 40, rng.integers(1, 5)):
+        data[min(place, n - 1)] = rng.choice([0, 1, 2, 9, 127, 128, 255])
     return data
 
 
@@ -233,7 +264,7 @@ def enlarge(rng, data, n, _):
         data[18:26] = struct.pack("<II", width, height)
     elif data.startswith(b"GIF"):
         data[6:10] = struct.pack("<HH", width & 65535, height & 65535)
-    elif data.startswith((b"II", b"MM")):
+    elif data.startswith((b"II*\0", b"MM\0*")):
         return enlarge_tiff(rng, data, width)
     elif data.startswith(b"\xff\xd8"):
         place = max(data.find(b"\xff\xc0"), data.find(b"\xff\xc2"))
