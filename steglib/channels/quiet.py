@@ -16,7 +16,7 @@ from steglib.channels import costs, digits, frame
 from steglib.channels.channel import Channel
 from steglib.channels.frame import PREAMBLE, Kind, Layout, Payload
 from steglib.channels.seal import DRAWN, Shuffle
-from steglib.channels.trellis import Trellis
+from steglib.channels.trellis import SHIPPED, Trellis
 from steglib.images import jpeg
 from steglib.images.arrays import check_image
 
@@ -24,7 +24,7 @@ LIMIT = 1.0  # bytes for each pixel of a square's side: twice as many pixels hid
 MOST = 0.5  # bits a sample, for who asks for more than that
 TRACE = 0.03  # of JPEG, from which on a cover is refused
 SATURATED, FLAT = 0.25, 0.5  # shares of samples at 0 or 255, or equal to their neighbours
-TRELLIS = Trellis(3, 5)
+TRELLIS = Trellis(*SHIPPED[-1])
 HEAD = digits.digits_for(PREAMBLE + DRAWN, TRELLIS.base)  # symbols
 # Measured: how often the best detector of notebook 09 errs, which knows the costs, at a rate in
 # 256×256 pixels; from 0.1 on, of simulated changes.

