@@ -140,8 +140,14 @@ def list_pictures(folder: str | Path) -> list[Path]:
 
     What systems leave among them is passed over: hidden files and folders (`._a.jpg` of a Mac),
     `__MACOSX`, and all that is no picture by its name.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or no picture in it.
     """
-    return [Path(folder, name) for name in _walk(folder)]
+    if not (found := [Path(folder, name) for name in _walk(folder)]):
+        what = "holds no picture" if Path(folder).is_dir() else "does not exist"
+        raise FileNotFoundError(f"The folder {folder} {what}.")
+    return found
 
 
 def _walk(folder):

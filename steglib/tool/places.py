@@ -38,7 +38,7 @@ def expand(names: list[Path], recursive: bool = False) -> list[Source]:
         if name.is_dir():
             found = [Source(path, path.relative_to(name)) for path in datasets.list_pictures(name)]
             found = [source for source in found if recursive or source.path.parent == name]
-            problem = "holds no picture" if recursive else "holds no picture itself (--recursive)"
+            problem = "holds no picture itself, but in its folders (--recursive)"
         elif glob.has_magic(str(name)) and not name.exists():
             matching = sorted(Path(match) for match in glob.glob(str(name), recursive=True))
             found = [Source(path, Path(path.name)) for path in matching if path.is_file()]

@@ -46,7 +46,7 @@ def test_files_stay_as_they_are(folder):
 
 def test_nothing_found(folder, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty holds no picture"):
+    with pytest.raises(FileNotFoundError, match="empty holds no picture"):
         expand([tmp_path / "empty"])
     with pytest.raises(ValueError, match=r"x\*\.png matches no file"):
         expand([folder / "x*.png"])
