@@ -104,7 +104,7 @@ def test_wrong_arguments_are_refused(channel):
         with pytest.raises(ValueError, match=f"1…65535.*: not {size[1]}×{size[0]}"):
             channel.write(cover, b"", size=size)
     with pytest.raises(ValueError, match="Kind"):
-        channel.write(cover, b"", kind=7)
+        channel.write(cover, b"", kind=8)
 
 
 def test_images_that_hide_nothing(channel, key, pairs):
