@@ -162,6 +162,7 @@ def long_command(photos, cluster):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # `make test &`
     ) as process:
         wait_until(lambda: len(list(Path("stegos").glob("*.png"))) > 2)
         yield process
