@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpus import UPRIGHT
 from malformed_files import MALFORMED, png, srgb_profile, tiff
 from PIL import Image, PngImagePlugin
 from PIL.ExifTags import IFD, Base
@@ -291,17 +292,6 @@ def test_the_package_offers_the_module():
 
 
 # Orientation and EXIF
-
-UPRIGHT = {
-    1: lambda image: image,
-    2: lambda image: image[:, ::-1],
-    3: lambda image: image[::-1, ::-1],
-    4: lambda image: image[::-1],
-    5: lambda image: image.swapaxes(0, 1),
-    6: lambda image: np.rot90(image, -1),
-    7: lambda image: image[::-1, ::-1].swapaxes(0, 1),
-    8: lambda image: np.rot90(image),
-}
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)
