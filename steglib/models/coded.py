@@ -75,7 +75,7 @@ class CodedHider(Hider):
             if len(data) > room:
                 raise ValueError(
                     f"{file}: {len(data):,} with its name, compressed, and the cover has room for "
-                    f"{room:,} ({self.channel.name}): choose a larger one, or more bits a sample."
+                    f"{room:,} ({self.channel.name}): choose a larger one, or a smaller file."
                 )
             return [(Kind.FILE, data, None) for _ in places]
 
