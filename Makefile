@@ -1,4 +1,4 @@
-# Every target does its own set-up, once; afterwards only `kaggle` needs a network.
+# Every target does its own set-up, once; afterwards none needs a network.
 PYTHON ?= python3
 PARAMS ?= quick
 DATA ?=

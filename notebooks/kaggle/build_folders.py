@@ -7,9 +7,6 @@ import argparse
 import json
 import re
 import shutil
-import subprocess
-import sys
-from importlib.metadata import version
 from pathlib import Path
 
 import nbformat
@@ -29,14 +26,6 @@ def build_dataset(output: Path, user: str) -> None:
     shutil.copytree(REPO / "data" / "sample", output / "data" / "sample")
     metadata = {"title": "steglib", "id": f"{user}/steglib", "licenses": [{"name": "MIT"}]}
     (output / "dataset-metadata.json").write_text(json.dumps(metadata, indent=2) + "\n")
-
-
-def add_packages(dataset: Path) -> None:
-    """Puts in what Kaggle's image lacks, for its Python. Needs a network."""
-    wanted = "--only-binary=:all: --python-version 3.12 --platform manylinux2014_x86_64 --no-deps"
-    packages = [f"constriction=={version('constriction')}"]
-    pip = [sys.executable, "-m", "pip", "install", "-q", *wanted.split()]
-    subprocess.run([*pip, "--target", dataset / "packages", *packages], check=True)
 
 
 def build_kernel(notebook: Path, output: Path, user: str) -> None:
@@ -78,7 +67,6 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=REPO / "output" / "kaggle")
     options = parser.parse_args()
     build(options.output, options.user)
-    add_packages(options.output / "steglib")
     print("Push with Kaggle's own command:")
     print(f"  kaggle datasets create -r zip -p {options.output}/steglib")
     for kernel in sorted(options.output.glob("0*")):

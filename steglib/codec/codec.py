@@ -1,13 +1,13 @@
 """The learned codec: a photo as at most so many bytes, and back.
 
 Blocks of 8×8 pixels become 192 coefficients each: cosines in three colours. These are divided by a
-step and rounded, with a thought to the bits that saves; the residuals from their predictions go
-through a range coder with tables that `contexts` chooses. The step is about the finest whose code
-fits. Only the picture itself is computed with floats that a machine may round its own way; the
-bits never are.
+step; `levels` rounds their residuals from what is predicted, with a thought to the bits that saves;
+an entropy coder writes the levels, with tables that `contexts` chooses. The step is about the finest
+whose code fits. Only the picture itself is computed with floats that a machine may round its own
+way; the bits never are.
 
 A tile's code is the index of its step (uint16, big-endian), how far its colours are turned (uint8)
-and the range coder's words. A large picture's code holds the lengths of its tiles' codes but the
+and what the entropy coder wrote. A large picture's code holds the lengths of its tiles' codes but the
 last (uint32), and these codes.
 """
 
@@ -22,12 +22,13 @@ from steglib import workers
 from steglib.channels.frame import Kind, PayloadError
 from steglib.codec.contexts import STARTS, ExactMath, code_groups, exact_layers
 from steglib.codec.entropy import (
+    STATE,
     THRIFT,
-    ResidualReader,
-    ResidualWriter,
+    LevelReader,
     SymbolTables,
     scale_classes,
 )
+from steglib.codec.levels import marks
 from steglib.codec.rate import (
     STEPS,
     StepSearch,
@@ -52,11 +53,11 @@ from steglib.progress import bar
 HEAD = 3  # bytes of a tile's code: the index of its step, the turn of its colours
 LENGTH = 4  # bytes that tell how long such a code is
 AT_ONCE = 4  # tiles of a large picture that get the same step
+SMALL = 16 * 16  # blocks; with no more of them, a tile is a small picture
 BATCH = 2**16  # pixels of small pictures that are coded at once
 ERROR_UNITS = 2**12  # in a squared step
 AIMED = 2  # passes to find the step of a quality
 PLENTY = 1.0  # bits for each sample: with more, every picture fits
-AHEAD = 128  # bits that the range decoder may hold when it has read all words
 
 
 class Codec:
@@ -66,9 +67,10 @@ class Codec:
         colours: float [3, 3], from `transform.learn_colours`.
         order: int [192], in which coefficients are coded.
         weights: from `networks.exact_weights`.
-        counts: int [56, 122], how often a residual is each symbol, in each scale class.
-        thrift: squared steps that a bit is worth when residuals are chosen; 0 rounds them. A
-            decoder need not know it.
+        counts: int [2, 14, 2, 56, 122], how often a level is each symbol (`entropy`), in small
+            pictures, which are more detailed, and in large ones.
+        thrift: squared steps that a bit is worth when levels are chosen; with 0, errors alone
+            count. A decoder need not know it.
     """
 
     kind = Kind.LEARNED
@@ -78,8 +80,9 @@ class Codec:
     def __init__(self, colours, order, weights, counts, thrift=THRIFT):
         self.colours, self.order, self.weights, self.counts = colours, order, weights, counts
         self.thrift = thrift
-        self._network, self._tables = exact_layers(weights), SymbolTables(counts, thrift)
-        self._least_bits = 0.9 * STARTS[-1] * self._tables.least  # a block; the coder rounds
+        self._network = exact_layers(weights)
+        self._tables = [SymbolTables(table, thrift) for table in counts]
+        self._least_bits = STARTS[-1] * min(tables.least for tables in self._tables)  # a block
 
     def count_parameters(self) -> int:
         """Of the context network."""
@@ -156,7 +159,7 @@ class Codec:
         return pictures
 
     def quantised(self, code: bytes, height: int, width: int) -> np.ndarray:
-        """The coefficients in a code, in steps: all that a decoder knows before any float.
+        """The coefficients in a code, in quarters of a step: what a decoder knows before any float.
 
         Returns:
             int32 [rows, columns, 192] for the picture's blocks of 8×8 pixels, in the order in
@@ -170,21 +173,20 @@ class Codec:
         def keep(batch, tile, indices, turns, values):
             top, left = (part.start // BLOCK for part in tile)
             rows, columns = values.shape[1:3]
-            whole[top : top + rows, left : left + columns] = values[0]
+            whole[top : top + rows, left : left + columns] = 4 * values[0]
 
         self._read([code], height, width, keep)
         return whole
 
-    def residuals(self, pictures, indices):
+    def levels(self, pictures, indices):
         """What pictures leave to be coded with steps of these indices, tile by tile.
 
         Yields:
-            Residuals, int32 [n, k], and their scale classes, uint8 [n, k]: a group's coefficients
-            of half of the blocks.
+            A `Part` for each group's coefficients of half of the blocks.
         """
         for tile in tiles(*pictures.shape[1:3]):
             part = pictures[:, *tile]
-            yield from self._residuals(self._coefficients(part, self._turns(part)), indices)[0]
+            yield from self._levels(self._coefficients(part, self._turns(part)), indices)[0]
 
     def _turns(self, pictures):
         return best_turns(pictures, self.colours)
@@ -194,40 +196,46 @@ class Codec:
         found = to_coefficients(pictures, turned(self.colours, turns))
         return found.astype(np.float32)[..., self.order]
 
-    def _residuals(self, coefficients, indices):
-        """A list of what `residuals` yields for one tile, and the squared errors, in steps, [n]."""
-        steps, coded, errors = log_steps(indices), [], np.zeros(len(coefficients))
+    def _levels(self, coefficients, indices):
+        """What `levels` yields for one tile, in a list, and the squared errors, in steps, [n]."""
+        steps, parts, errors = log_steps(indices), [], np.zeros(len(coefficients))
+        tables = self._tables_for(coefficients)
         wanted = coefficients * (2.0**-steps).astype(np.float32)[:, None, None, None]
 
         def code(group, prediction, scale, blocks):
             there = wanted[..., STARTS[group] : STARTS[group + 1]]
             distances = ExactMath.at(there, blocks) - ExactMath.at(prediction, blocks)
-            classes = scale_classes(scale)
-            residuals = self._tables.choose(distances, classes) if group else np.rint(distances)
-            coded.append((_flat(residuals.astype(np.int32)), _flat(classes)))
+            part = tables.choose(group, _flat(distances), _flat(scale_classes(scale)))
+            parts.append(part)
+            residuals = marks(part.levels, part.between).reshape(scale.shape)
             # Whole units add to the same sum on every machine.
             units = np.rint(ERROR_UNITS * np.square(distances - residuals))
             errors[:] += units.sum((1, 2), dtype=float) / ERROR_UNITS
             return ExactMath.spread(residuals, blocks)
 
         code_groups(self._network, _step_map(steps, wanted), code, ExactMath)
-        return coded, errors
+        return parts, errors
+
+    def _tables_for(self, coefficients):
+        """The tables for tiles [n, rows, columns, 192]."""
+        return self._tables[int(coefficients[0, ..., 0].size > SMALL)]
 
     def _count_bits(self, coefficients, indices):
-        """About how long the words are that `_write` gives, in bits, [n]."""
-        return sum(self._tables.bits(*group) for group in self._residuals(coefficients, indices)[0])
+        """About how many bits the levels take that `_write` writes, [n]."""
+        tables = self._tables_for(coefficients)
+        return sum(tables.bits(part) for part in self._levels(coefficients, indices)[0])
 
     def _write(self, coefficients, indices):
-        """The words of each picture, or of a tile of it, with the step of its index.
+        """The levels of each picture, or of a tile of it, as bytes, with the step of its index.
 
         And the squared error of each, in grey levels.
         """
-        writers = [ResidualWriter(self._tables) for _ in coefficients]
-        groups, errors = self._residuals(coefficients, indices)
-        for group in groups:
-            for writer, residuals, classes in zip(writers, *group, strict=True):
-                writer.write(residuals, classes)
-        return [writer.to_bytes() for writer in writers], errors * 4 ** log_steps(indices)
+        tables, (parts, errors) = (
+            self._tables_for(coefficients),
+            self._levels(coefficients, indices),
+        )
+        written = [tables.write(parts, picture) for picture in range(len(coefficients))]
+        return written, errors * 4 ** log_steps(indices)
 
     def _finest_needed(self, parts, enough):
         """The index of about the coarsest step with which pictures come back so well, int [n].
@@ -240,11 +248,11 @@ class Codec:
         if allowed <= 0:
             return np.zeros(n, int)
         samples = sum(part[0].size for part in parts)
-        indices = np.full(n, (np.log2(12 * allowed) / 2 - log_steps(0)) * 256).astype(int)
+        indices = np.full(n, (np.log2(16 * allowed) / 2 - log_steps(0)) * 256).astype(int)
         for _ in range(AIMED):
-            errors = sum(self._residuals(part, indices)[1] for part in parts)
+            errors = sum(self._levels(part, indices)[1] for part in parts)
             errors = np.maximum(errors * 4 ** log_steps(indices) / samples, allowed / 16)
-            coarser = np.rint(128 * np.log2(allowed / errors)).astype(int)
+            coarser = np.rint(160 * np.log2(allowed / errors)).astype(int)
             indices = np.clip(indices + coarser, 0, STEPS - 1)
         return indices
 
@@ -264,12 +272,12 @@ class Codec:
             search.record(indices, bits / samples)
         indices, codes = search.finest, []
         _check_room((indices < STEPS).all(), sides, size)
-        for i, (words, error) in enumerate(zip(*self._write(coefficients, indices), strict=True)):
-            while len(words) + HEAD > size:  # the estimate lacked a word
+        for i, (body, error) in enumerate(zip(*self._write(coefficients, indices), strict=True)):
+            while len(body) + HEAD > size:  # the estimate lacked a byte
                 indices[i] += 1
                 _check_room(indices[i] < STEPS, sides, size)
-                (words,), (error,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
-            codes.append((_head(indices[i], turns[i]) + words, error / samples + ROUNDING))
+                (body,), (error,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
+            codes.append((_head(indices[i], turns[i]) + body, error / samples + ROUNDING))
         return codes
 
     def _encode_tiled(self, picture, size, enough, pool):
@@ -340,8 +348,8 @@ class Codec:
         return codes + ending if ending else None
 
     def _tile_code(self, coefficients, turns, index):
-        (words,), (error,) = self._write(coefficients, [index])
-        return _head(index, turns[0]) + words, error
+        (body,), (error,) = self._write(coefficients, [index])
+        return _head(index, turns[0]) + body, error
 
     def _trend(self, sample, budget):
         """How bits follow from forecasts, near such a budget for a coefficient of a sample."""
@@ -371,9 +379,9 @@ class Codec:
             batch, number, tile = part
             heads = [_open(parts[number]) for parts in split[batch]]
             indices, turns = np.array(heads).T
-            words = [parts[number][HEAD:] for parts in split[batch]]
+            bodies = [parts[number][HEAD:] for parts in split[batch]]
             grid = block_grid(*(side.stop - side.start for side in tile))
-            show(batch, tile, indices, turns, self._read_tile(words, indices, grid))
+            show(batch, tile, indices, turns, self._read_tile(bodies, indices, grid))
 
         parts = [
             (batch, number, tile)
@@ -384,21 +392,23 @@ class Codec:
             for _ in bar(pool.map(work, parts), "decoding", len(parts)):
                 pass
 
-    def _read_tile(self, words, indices, grid):
-        """The coefficients in the words of a tile of each picture."""
-        _check_enough(words, self._least_bits * math.prod(grid))
-        readers = [ResidualReader(self._tables, part) for part in words]
-        coefficients = np.zeros((len(words), *grid, STARTS[-1]), np.float32)
+    def _read_tile(self, bodies, indices, grid):
+        """The coefficients of a tile of each picture."""
+        _check_enough(bodies, self._least_bits * math.prod(grid))
+        coefficients = np.zeros((len(bodies), *grid, STARTS[-1]), np.float32)
+        readers = [LevelReader(self._tables_for(coefficients), part) for part in bodies]
 
         def code(group, prediction, scale, blocks):
             classes = _flat(scale_classes(scale))
-            found = [reader.read(row) for reader, row in zip(readers, classes, strict=True)]
-            residuals = np.float32(found).reshape(scale.shape)
+            found = [reader.read(group, row) for reader, row in zip(readers, classes, strict=True)]
+            residuals = np.stack([marks(*levels) for levels in found]).reshape(scale.shape)
             known = ExactMath.at(prediction, blocks) + residuals
             coefficients[..., STARTS[group] : STARTS[group + 1]] += ExactMath.spread(known, blocks)
             return ExactMath.spread(residuals, blocks)
 
         code_groups(self._network, _step_map(log_steps(indices), coefficients), code, ExactMath)
+        for reader in readers:
+            reader.finish()
         return coefficients
 
 
@@ -423,9 +433,8 @@ def _flat(x):
 
 
 def _symbol_bits(size):
-    """How many bits of symbols fit `size` bytes: the coder writes words, and ends with some."""
-    bits = 32 * ((size - HEAD) // 4)
-    return bits - min(48, bits // 8)
+    """How many bits of symbols fit `size` bytes."""
+    return 8 * (size - HEAD - STATE)
 
 
 def _head(index, turn):
@@ -445,7 +454,7 @@ def _split(code, count):
 def _open(code):
     """Index and turn in the code of a tile."""
     index, turn = int.from_bytes(code[:2], "big"), int.from_bytes(code[2:HEAD], "big")
-    if len(code) % 4 != HEAD or index >= STEPS or turn >= TURNS:
+    if len(code) < HEAD + STATE or index >= STEPS or turn >= TURNS:
         raise _no_code(code)
     return index, turn
 
@@ -462,10 +471,10 @@ def _check_room(enough, sides, size):
         )
 
 
-def _check_enough(words, bits):
-    """That words can hold so many bits: else nothing ends a huge picture early."""
-    for part in words:
-        if bits > 8 * len(part) + AHEAD:
+def _check_enough(bodies, bits):
+    """That they can hold so many bits: else nothing ends a huge picture early."""
+    for part in bodies:
+        if bits > 8 * len(part):
             raise PayloadError(
                 f"No such codec wrote the image's data: {len(part)} bytes end before their picture."
             )

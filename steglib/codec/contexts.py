@@ -20,12 +20,13 @@ GROUPS = (3, 3, 6, 6, 9, 9, 12, 12, 18, 18, 24, 24, 24, 24)
 STARTS = tuple(np.cumsum((0, *GROUPS)).tolist())
 HIDDEN = 64
 SCALES = -5.0, 11.0  # log2, in steps
-PREDICTED = 6  # so many groups, after the means, have their values predicted
+PREDICTED = 8  # so many groups, after the means, have their values predicted
 WEIGHT, PREDICTING_WEIGHT = 2.0**-8, 2.0**-10  # units of weights
+QUARTER = 2.0**-2  # unit of predictions, in steps
 EIGHTH, SIXTEENTH = 2.0**-3, 2.0**-4  # units of logarithms and of activations
 BRIGHTEST = 255 * SIXTEENTH  # the largest activation
 LARGEST = 2047  # value that predicts others
-LOGARITHMS = np.float32([((m + 1) ** 8).bit_length() - 1 for m in range(4096)]) / 8
+LOGARITHMS = np.float32([((m + 2) ** 8).bit_length() - 9 for m in range(8192)]) / 8  # of halves
 EXACT = 2**24  # float32 holds every whole number up to it
 
 
@@ -38,8 +39,8 @@ class ExactMath:
         return np.clip(np.rint(x * np.float32(16)), 0, 255) * np.float32(SIXTEENTH)
 
     def log_magnitude(x):
-        """log2(1 + |x|) rounded down to eighths, from a table made with integers."""
-        return LOGARITHMS[np.minimum(np.abs(x), len(LOGARITHMS) - 1).astype(np.int16)]
+        """log2(1 + |x|) rounded down to eighths, for halves, from a table made with integers."""
+        return LOGARITHMS[np.minimum(2 * np.abs(x), len(LOGARITHMS) - 1).astype(np.int16)]
 
     def pad(x):
         return np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
@@ -78,8 +79,8 @@ def code_groups(network, step, code, math) -> None:
         network: a layer (a function of an array) for each name in `layer_sizes`.
         step: log2 of the quantiser's step, in eighths, [n, rows, columns, 1].
         code: called with (group, prediction, log2 of the scale, blocks); gives the residuals,
-            whole numbers [n, rows, columns, GROUPS[group]], 0 where `blocks`, a mask bool [rows,
-            columns], is not set. The scale is what `math.at` gives for those blocks.
+            whole and half numbers [n, rows, columns, GROUPS[group]], 0 where `blocks`, a mask bool
+            [rows, columns], is not set. The scale is what `math.at` gives for those blocks.
         math: `ExactMath`, or `networks.KerasMath`.
     """
     means, residuals = _code_means(network, step, code, math)
@@ -93,7 +94,8 @@ def code_groups(network, step, code, math) -> None:
         nothing = math.concatenate([0 * step] * GROUPS[group], -1)
         prediction, predicts = nothing, group <= PREDICTED
         if predicts:
-            prediction = math.round(values.tell(network[f"predict_{group}"]))
+            told = values.tell(network[f"predict_{group}"])
+            prediction = math.round(told / QUARTER) * QUARTER
         residuals = nothing
         for odd, blocks in enumerate(chessboard(*step.shape[1:3])):
             heard = math.at(evidence, blocks)
@@ -210,7 +212,7 @@ def largest_sums(weights: dict[str, np.ndarray]) -> dict[str, float]:
     sums = {}
     for name, (limits, _) in layer_limits().items():
         unit = EIGHTH if name.startswith(("tell", "same", "means_mix")) else SIXTEENTH
-        unit = 1.0 if name.startswith("predict") else unit
+        unit = QUARTER if name.startswith("predict") else unit
         sums[name] = limits / unit @ np.abs(weights[f"{name}/kernel"].astype(float))
         if has_bias(name):
             sums[name] += np.abs(weights[f"{name}/bias"]) / unit

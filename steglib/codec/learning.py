@@ -120,7 +120,8 @@ class CodecRecipe(Recipe):
 
     def begun(self, model) -> Codec:
         """A codec of a network, with tables as its loss expects them."""
-        return Codec(self.colours, self.order, exact_weights(model), entropy.expected_counts())
+        counts = np.stack([entropy.expected_counts()] * 2)
+        return Codec(self.colours, self.order, exact_weights(model), counts)
 
     def _colours_of(self, images):
         return transform.turned(self.colours, transform.best_turns(images, self.colours))
@@ -145,30 +146,34 @@ def learn_codec(
 
 
 def learn_tables(codec: Codec, sources, seed: int = 0) -> Codec:
-    """A codec whose tables count what residuals are in each scale class.
+    """A codec whose tables count which levels there are.
 
     What was never seen keeps the chance that a logistic distribution gives it.
 
     Args:
         codec: as the training of its network left it.
-        sources: lists of batches uint8 [n, h, w, 3]; each list counts as much as any other.
+        sources: lists of batches uint8 [n, h, w, 3]: of small pictures, and of large ones if there
+            are any.
         seed: of the steps.
     """
-    expected = entropy.expected_counts()
     for _ in range(ROUNDS):
-        random, mixed = np.random.default_rng(seed), PRIOR * expected / 2**16
-        for batches in sources:
-            seen = np.zeros(expected.shape)
-            for some in batches:
-                indices = random.integers(0, 6 * 256, len(some))
-                for residuals, classes in codec.residuals(some, indices):
-                    tables, shifts = entropy.symbol_tables(classes)
-                    np.add.at(seen, (tables, entropy.symbols(residuals, shifts)), 1)
-            mixed = mixed + seen / seen.sum()
-        chances = mixed / mixed.sum(1, keepdims=True)
-        counts = np.maximum(np.rint(2**16 * chances), 1).astype(np.int32)
+        random = np.random.default_rng(seed)
+        counts = [_count_symbols(codec, batches, random) for batches in sources]
+        counts = np.stack([counts[0], counts[-1]])
         codec = Codec(codec.colours, codec.order, codec.weights, counts, codec.thrift)
     return codec
+
+
+def _count_symbols(codec, batches, random):
+    expected = entropy.expected_counts()
+    seen = np.zeros(expected.shape)
+    for some in batches:
+        for part in codec.levels(some, random.integers(0, 6 * 256, len(some))):
+            tables, shifts = entropy.symbol_tables(part.classes)
+            found = entropy.symbols(part.levels, shifts)
+            np.add.at(seen[part.group], (part.between.astype(np.uint8), tables, found), 1)
+    seen = seen / seen.sum() + PRIOR * expected / entropy.WHOLE
+    return entropy.whole_chances(seen / seen.sum(-1, keepdims=True))
 
 
 class CodingBatches(keras.utils.PyDataset):

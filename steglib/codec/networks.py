@@ -6,6 +6,7 @@ from keras import layers, ops
 
 from steglib.codec.contexts import (
     BRIGHTEST,
+    GROUPS,
     SIXTEENTH,
     STARTS,
     code_groups,
@@ -13,8 +14,8 @@ from steglib.codec.contexts import (
     layer_limits,
     weight_unit,
 )
-from steglib.codec.entropy import THRIFT
 
+THRIFT = 0.1  # squared steps that a bit is worth, in training
 DEAREST = 8.0  # bits that the step away from 0 takes at most
 
 
@@ -89,7 +90,8 @@ class ContextNetwork(keras.Model):
     """The networks of `code_groups`, to be trained.
 
     Inputs: coefficients in steps, [n, rows, columns, 192], and log2 of the step, [n, 1].
-    Returns: residuals and log2 of their scales, [n, rows, columns, 192, 2].
+    Returns: of each level, between which distances from 0 it stands for a residual, and log2 of the
+        residual's scale, [n, rows, columns, 192, 3].
     """
 
     def __init__(self, **kwargs):
@@ -116,38 +118,63 @@ class ContextNetwork(keras.Model):
         def code(group, prediction, scale, blocks):
             mask = blocks[..., None].astype("float32")
             wanted = coefficients[..., STARTS[group] : STARTS[group + 1]]
-            residuals = thrifty(wanted - prediction, scale) if group else wanted - prediction
-            residuals = KerasMath.round(residuals) * mask
-            groups[group] += ops.stack([residuals, scale * mask], -1)
-            return residuals
+            between = rulers(*coefficients.shape[1:3], GROUPS[group]) if group else 0.0
+            marks, near, far = thrifty_marks(wanted - prediction, scale, between, bool(group))
+            groups[group] += ops.stack([near, far, scale], -1) * mask[..., None]
+            return marks * mask
 
         code_groups(self.network, step[:, None, None] + 0 * coefficients[..., :1], code, KerasMath)
         return ops.concatenate(groups, -2)
 
 
-def thrifty(residuals, scale):
-    """Takes residuals a whole step nearer to 0 where that saves more bits than it costs error.
+def rulers(rows: int, columns: int, channels: int) -> np.ndarray:
+    """Which ruler training uses for each level, evenly mixed: float32 [rows, columns, channels]."""
+    row, column, channel = np.indices((rows, columns, channels))
+    return np.float32((row // 2 + column // 2 + channel) % 2)
 
-    In training, bits are what a logistic distribution charges far from its middle.
+
+def thrifty_marks(residuals, scale, between, thrifty=True):
+    """The marks that are nearest, or one nearer to 0 where that saves more bits than it costs.
+
+    So training chooses one by one what a codec chooses together (`levels`), and bits are what a
+    logistic distribution charges far from its middle.
+
+    Args:
+        residuals: in steps, [n, rows, columns, k].
+        scale: its log2.
+        between: 1 where the ruler has its marks between the steps, else 0.
+        thrifty: whether bits count.
+
+    Returns:
+        The marks, with the gradients of the residuals; and from where to where, in |residual|, one
+        belongs to its mark, if bits do not count.
     """
     size = ops.abs(residuals)
-    saved = ops.minimum(2.0**-scale / np.log(2), DEAREST)
-    nearer = (size > 0.5) & (size < ops.round(size) - 0.5 + THRIFT / 2 * saved)
-    return residuals - ops.stop_gradient(ops.where(nearer, ops.sign(residuals), 0))
+    level = ops.round(size + between * ops.where(size < 0.25, 0.0, 0.5))
+    mark = ops.maximum(level - between / 2, 0)
+    gap = ops.where(mark == 0.5, 0.5, 1.0)  # to the next one nearer to 0
+    saved = gap * ops.minimum(2.0**-scale / np.log(2), DEAREST)
+    nearer = (level > 0) & (size < mark - gap / 2 + THRIFT / (2 * gap) * saved)
+    if thrifty:
+        mark = ops.where(nearer, mark - gap, mark)
+    first = ops.where(between == 1, 0.25, 0.5)  # half of the way from 0 to the first mark
+    below, above = ops.where(mark < 1, first, 0.5), ops.where(mark == 0, first, 0.5)
+    mark = size + ops.stop_gradient(mark - size)
+    return ops.sign(residuals) * mark, mark - below, mark + above
 
 
 def rate_loss(y_true, y_pred):
     """Bits for each residual: what a logistic distribution of the given scale charges.
 
     Args:
-        y_true: not used; the residuals come with the scales.
+        y_true: not used; all is in what the network returns.
         y_pred: what `ContextNetwork` returns.
 
     Returns:
         [n], mean over the coefficients of a picture.
     """
-    distance, scale = ops.abs(y_pred[..., 0]), 2.0 ** y_pred[..., 1]
-    chance = ops.sigmoid((0.5 - distance) / scale) - ops.sigmoid((-0.5 - distance) / scale)
+    near, far, scale = y_pred[..., 0], y_pred[..., 1], 2.0 ** y_pred[..., 2]
+    chance = ops.sigmoid(-near / scale) - ops.sigmoid(-far / scale)
     return ops.mean(-ops.log2(ops.maximum(chance, 1e-6)), axis=(1, 2, 3))
 
 

@@ -9,6 +9,7 @@ from steglib.codec import codec as codec_module
 from steglib.codec.codec import Codec
 from steglib.codec.contexts import STARTS, ExactMath, code_groups, exact_layers
 from steglib.codec.entropy import expected_counts, scale_classes
+from steglib.codec.levels import marks
 from steglib.codec.rate import STEPS, log_steps
 from steglib.codec.transform import TILE, block_grid, tiles, to_coefficients, turned
 from steglib.evaluation import metrics
@@ -40,20 +41,21 @@ def tile_codes(code, height, width):
 def write(codec, pictures, index):
     """The code of each picture, of one tile, with a step."""
     turns = codec._turns(pictures)
-    words, _ = codec._write(codec._coefficients(pictures, turns), [index] * len(pictures))
+    bodies, _ = codec._write(codec._coefficients(pictures, turns), [index] * len(pictures))
     head = int(index).to_bytes(2, "big")
-    return [head + bytes([turn]) + part for turn, part in zip(turns, words, strict=True)]
+    return [head + bytes([turn]) + body for turn, body in zip(turns, bodies, strict=True)]
 
 
 def chosen(codec, picture, index):
-    """The coefficients in steps that an encoder chose for a picture of one tile."""
-    grid, groups = block_grid(*picture.shape[:2]), codec.residuals(picture[None], [index])
-    values = np.zeros((*grid, STARTS[-1]), int)
+    """The coefficients in quarters of a step that an encoder chose for a picture of one tile."""
+    grid, groups = block_grid(*picture.shape[:2]), codec.levels(picture[None], [index])
+    values = np.zeros((*grid, STARTS[-1]))
 
     def code(group, prediction, scale, blocks):
-        residuals, classes = next(groups)
-        assert np.array_equal(classes, scale_classes(scale).reshape(1, -1))
-        spread = ExactMath.spread(np.float32(residuals).reshape(scale.shape), blocks)
+        coded = next(groups)
+        assert np.array_equal(coded.classes, scale_classes(scale).reshape(1, -1))
+        residuals = marks(coded.levels, coded.between).reshape(scale.shape)
+        spread = ExactMath.spread(residuals, blocks)
         part = values[..., STARTS[group] : STARTS[group + 1]]
         part[blocks] = (prediction + spread)[0, blocks]
         return spread
@@ -61,7 +63,7 @@ def chosen(codec, picture, index):
     step = np.full((1, *grid, 1), np.rint(8 * log_steps(index)) / 8, np.float32)
     code_groups(exact_layers(codec.weights), step, code, ExactMath)
     assert next(groups, None) is None
-    return values
+    return 4 * values
 
 
 def assert_is_chosen(codec, code, picture):
@@ -71,9 +73,9 @@ def assert_is_chosen(codec, code, picture):
     assert found.dtype == np.int32
     assert np.array_equal(found, chosen(codec, picture, index))
     own = to_coefficients(picture[None], turned(codec.colours, [turn]))[0][..., codec.order]
-    away = np.abs(found - own / 2 ** log_steps(index))
+    away = np.abs(found / 4 - own / 2 ** log_steps(index))
     assert away[..., : STARTS[1]].max() < 0.501  # the means are the nearest
-    assert away.max() < 1.501 and (away > 0.501).mean() < 0.2
+    assert away.max() < 2.001 and (away > 0.501).mean() < 0.2
 
 
 @pytest.mark.parametrize("height, width", SIZES)
@@ -110,7 +112,7 @@ def test_codes_say_step_and_turn(codec, photos):
 
 
 def test_thrift_shows_more_with_as_many_bytes(codec, photos):
-    """And is no matter of the decoder."""
+    """And is no matter of the decoder; without, errors are the least there are."""
     plain = Codec(codec.colours, codec.order, codec.weights, codec.counts, thrift=0)
     psnr = []
     for one in (plain, codec):
@@ -118,17 +120,37 @@ def test_thrift_shows_more_with_as_many_bytes(codec, photos):
         psnr.append(metrics.psnr(photos, codec.decode(codes, 64, 64)).mean())
     assert psnr[0] + 0.05 < psnr[1]
     index, turn = head_of(write(plain, photos[:1], 600)[0])
-    (found,) = [plain.quantised(code, 64, 64) for code in write(plain, photos[:1], 600)]
     own = to_coefficients(photos[:1], turned(codec.colours, [turn]))[0][..., codec.order]
-    assert np.abs(found - own / 2 ** log_steps(index)).max() < 0.501
+    errors = []
+    for one in (plain, codec):
+        (found,) = [one.quantised(code, 64, 64) for code in write(one, photos[:1], 600)]
+        errors.append(np.square(found / 4 - own / 2 ** log_steps(index)).mean())
+    assert errors[0] < 1 / 12 and errors[0] < errors[1]
+
+
+@pytest.mark.parametrize("sides, table", [((128, 128), 0), ((128, 136), 1)])
+def test_small_and_large_pictures_have_tables_of_their_own(codec, cut, sides, table):
+    counts = np.stack([expected_counts()] * 2)
+    counts[table] = codec.counts[table]
+    other = Codec(codec.colours, codec.order, codec.weights, counts)
+    picture = cut(*sides)
+    codes = codec.encode(picture, 5000)
+    assert other.encode(picture, 5000) == codes
+    counts[table], counts[1 - table] = counts[1 - table], codec.counts[1 - table]
+    other = Codec(codec.colours, codec.order, codec.weights, counts)
+    assert other.encode(picture, 5000) != codes
 
 
 @pytest.mark.parametrize("size", [1000, 3777])
 def test_a_code_fills_its_room(codec, photos, size):
-    """By about the finest step that fits: ten finer ones do not."""
+    """By about the finest step that fits: ten finer ones hardly do.
+
+    A finer step needs more bits, but for some chance: each level depends on those before it.
+    """
     codes = codec.encode(photos, size)
     lengths, steps = np.array([[len(code), head_of(code)[0]] for code in codes]).T
-    assert lengths.max() <= size and lengths[steps > 0].min() >= 0.997 * size - 16
+    assert lengths.max() <= size and lengths[steps > 0].min() >= 0.96 * size
+    assert lengths.mean() >= 0.99 * size
     finer = [
         write(codec, photo[None], max(step - 10, 0))[0]
         for photo, step in zip(photos, steps, strict=True)
@@ -138,12 +160,12 @@ def test_a_code_fills_its_room(codec, photos, size):
 
 
 def test_the_estimate_of_a_length_is_right(codec, photos):
-    """But for the last words, and what the least of costs are rounded by."""
+    """But for the coder's number, and what the least of costs are rounded by."""
     indices = np.linspace(0, 2300, len(photos)).astype(int)
     coefficients = codec._coefficients(photos, codec._turns(photos))
-    lengths = [8 * len(words) for words in codec._write(coefficients, indices)[0]]
+    lengths = [8 * len(body) for body in codec._write(coefficients, indices)[0]]
     spare = lengths - codec._count_bits(coefficients, indices)
-    assert spare.min() > -17 and spare.max() <= 65 and spare.mean() < 34
+    assert spare.min() > 0 and spare.max() <= 50 and spare.mean() < 34
 
 
 def test_more_bytes_show_more(codec, photos):
@@ -197,7 +219,7 @@ def test_what_would_be_enough_does_not_fit(codec, photos, size):
 def test_pictures_that_need_little_to_be_good(codec):
     """Flat ones, and noise: nothing fails where errors are 0, or the step is the coarsest."""
     for picture in DEFECTS.values():
-        for enough in (1, 10, 40, 58, 59, 99):
+        for enough in (1, 20, 40, 58, 59, 99):
             ((code, error),) = codec.encode_measured(picture[None], PLENTY, enough)
             found = psnrs(codec, picture[None], [code])[0]
             assert found > min(enough, 52) - 0.5 and error > 0
@@ -231,7 +253,7 @@ def count_calls(monkeypatch, name):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("size", [-1, 0, 1, 2, 5, 6, 14])
 def test_too_little_room_is_refused_soon(codec, cut, size, monkeypatch):
-    calls = count_calls(monkeypatch, "_residuals")
+    calls = count_calls(monkeypatch, "_levels")
     for height, width in ((64, 64), (8, 520), (8, 2100), (300, 2100)):
         with pytest.raises(ValueError, match=f"{width}×{height} pixels does not fit {size} bytes"):
             codec.encode(cut(height, width), size)
@@ -331,7 +353,7 @@ def mosaic(cut):
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [60_000, 300_000])
 def test_a_large_picture_fills_its_room_in_few_passes(codec, mosaic, size, monkeypatch):
-    calls = count_calls(monkeypatch, "_residuals")
+    calls = count_calls(monkeypatch, "_levels")
     (code,) = codec.encode(mosaic, size)
     assert 0.997 * size <= len(code) <= size
     assert sum(coefficients.size for _, coefficients, _ in calls) < 3 * mosaic.size
@@ -402,7 +424,7 @@ def test_the_shortest_of_codes_is_read(codec):
     for name, array in codec.weights.items():
         wanted = -5 * 2**8 if "scale" in name and name.endswith("bias") else 0
         certain[name] = np.full_like(array, wanted)
-    other = Codec(codec.colours, codec.order, certain, expected_counts())
+    other = Codec(codec.colours, codec.order, certain, np.stack([expected_counts()] * 2))
     for sides in ((512, 512), (512, 513)):
         picture = np.full((1, *sides, 3), 128, np.uint8)
         (code,) = other.encode(picture, 5000)
@@ -410,30 +432,27 @@ def test_the_shortest_of_codes_is_read(codec):
         assert np.array_equal(other.decode([code], *sides), picture)
 
 
-def test_other_bytes_end_in_an_error_or_a_picture(codec, photos):
+def test_other_bytes_end_in_an_error(codec, photos):
     random = np.random.default_rng(0)
     (code,) = codec.encode(photos[:1, :24, :40], 300)
     for garbage in (
         b"",
         b"\1",
         code[:2],
-        code[:-1],
-        code + b"x",
+        code[:6],
         b"\xff\xff" + code[2:],
         b"\x0a\0" + code[2:],  # index 2560
         code[:2] + b"\x20" + code[3:],  # turn 32
     ):
         with pytest.raises(PayloadError, match=f"{len(garbage)} bytes are no code"):
             codec.decode([garbage], 24, 40)
-    refused = 0
+    for garbage in (code[:-1], code + b"x", code[:-1] + bytes([code[-1] ^ 1])):
+        with pytest.raises(PayloadError, match="No such codec wrote"):
+            codec.decode([garbage], 24, 40)
     for length in [0, 4, 8, 40, 400, 4000] * 5:
         head = [random.integers(10), random.integers(256), random.integers(32)]
-        try:
-            picture = codec.decode([bytes(head) + random.bytes(length)], 24, 40)
-            assert picture.shape == (1, 24, 40, 3) and picture.dtype == np.uint8
-        except PayloadError:
-            refused += 1
-    assert 0 < refused < 30
+        with pytest.raises(PayloadError):
+            codec.decode([bytes(head) + random.bytes(length)], 24, 40)
 
 
 def test_lengths_of_tiles_that_cannot_be_are_refused(codec, cut):

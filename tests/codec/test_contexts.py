@@ -29,11 +29,13 @@ PASSES = [0] * 3 + [group for group in range(1, len(GROUPS)) for _ in range(2)]
 
 
 def quantised(codec, pictures, index):
-    """Coefficients in steps, and log2 of the step for each block."""
+    """Coefficients in steps, as whole and half numbers, and log2 of the step for each block."""
     colours = turned(codec.colours, best_turns(pictures, codec.colours))
     coefficients = to_coefficients(pictures, colours)[..., codec.order] / 2.0 ** log_steps(index)
     step = np.full((*coefficients.shape[:3], 1), np.rint(8 * log_steps(index)) / 8, np.float32)
-    return np.rint(coefficients).astype(np.float32), step
+    halves = np.rint(2 * coefficients) / 2
+    halves[..., : GROUPS[0]] = np.rint(coefficients[..., : GROUPS[0]])  # the means
+    return halves.astype(np.float32), step
 
 
 def stages(network, coefficients, step):
@@ -43,7 +45,7 @@ def stages(network, coefficients, step):
     def code(group, prediction, scale, blocks):
         calls.append((group, prediction, scale, blocks))
         residuals = coefficients[..., STARTS[group] : STARTS[group + 1]] - prediction
-        return residuals * blocks[..., None]
+        return np.rint(2 * residuals) / 2 * blocks[..., None]
 
     code_groups(network, step, code, ExactMath)
     return calls
@@ -60,7 +62,7 @@ def unchanged(before, after):
 def input_unit(name):
     """Of which number a layer's inputs are multiples."""
     if name.startswith("predict"):
-        return 1
+        return 1 / 4
     return 1 / 8 if name.startswith(("tell", "same", "means_mix")) else 1 / 16
 
 
@@ -131,7 +133,7 @@ def test_inputs_of_layers_are_as_limited_as_the_largest_sums_take_for_granted(co
         ("means_mix_0/bias", EXACT // 8),
         ("tell_2/bias", EXACT // 8),
         ("same_2/kernel", EXACT // 192),
-        ("predict_6/kernel", EXACT // LARGEST),
+        ("predict_6/kernel", EXACT // (4 * LARGEST)),
     ],
 )
 def test_weights_too_large_to_be_exact_are_refused(name, most):
@@ -191,7 +193,7 @@ def test_the_order_of_summation_changes_nothing(codec, pairs, index):
             found = stages(layers(codec.weights), coefficients, step)
             assert all(unchanged(wanted, found))
         for _, prediction, scale, _ in wanted:
-            assert np.array_equal(prediction, np.rint(prediction))
+            assert np.array_equal(4 * prediction, np.rint(4 * prediction))
             assert scale.min() >= SCALES[0] and scale.max() <= SCALES[1]
 
 
@@ -252,11 +254,11 @@ def test_means_depend_on_earlier_passes_alone(codec, pairs):
 
 
 def test_logarithms():
-    values = np.arange(4096)
+    values = np.arange(8192) / 2
     assert np.array_equal(LOGARITHMS, np.floor(8 * np.log2(values + 1) + 1e-9) / 8)
-    some = np.float32([0.0, -1, 3, -4095, 4095, -1e9])
+    some = np.float32([0.0, -0.5, -1, 3, -4095, 4095.5, -1e9])
     found = ExactMath.log_magnitude(some)
-    assert found.tolist() == [0, 1, 2, 12, 12, 12] and found.dtype == np.float32
+    assert found.tolist() == [0, 0.5, 1, 2, 12, 12, 12] and found.dtype == np.float32
 
 
 def test_activations_are_multiples_of_a_power_of_two():

@@ -2,106 +2,137 @@ import numpy as np
 import pytest
 
 from steglib.channels.frame import PayloadError
-from steglib.codec.contexts import SCALES
+from steglib.codec.contexts import GROUPS, SCALES
 from steglib.codec.entropy import (
+    CLASSES,
     ESCAPE,
     LIMIT,
     NARROW,
     THRIFT,
-    ResidualReader,
-    ResidualWriter,
+    WHOLE,
+    LevelReader,
     SymbolTables,
     expected_counts,
     scale_classes,
     symbol_tables,
     symbols,
+    whole_chances,
 )
+from steglib.codec.levels import marks
+
+
+@pytest.fixture(scope="module", params=["expected", "shipped, small", "shipped, large"])
+def tables(request, codec):
+    if request.param == "expected":
+        return SymbolTables(expected_counts())
+    return SymbolTables(codec.counts[int(request.param.endswith("large"))])
 
 
 @pytest.fixture(scope="module")
-def tables():
-    return SymbolTables(expected_counts())
-
-
-@pytest.fixture(scope="module")
-def residuals_of_all_classes():
-    """Residuals, some far out, and their 129 classes."""
+def parts(tables):
+    """Of two pictures, parts of five groups: levels of all 129 classes, some far out."""
     random = np.random.default_rng(0)
-    classes = np.repeat(np.arange(129), 60).astype(np.uint8)
-    random.shuffle(classes)
-    scales = 2.0 ** (classes / 8.0 - 5)
-    residuals = np.rint(random.logistic(size=len(classes)) * scales).astype(np.int32)
-    residuals[::37] = random.integers(-32000, 32000, len(residuals[::37]))
-    return residuals, classes
+    found = []
+    for group in (0, 1, 1, 7, 13):
+        classes = np.tile(np.arange(CLASSES, dtype=np.uint8), (2, 20))
+        random.shuffle(classes, axis=1)
+        distances = random.logistic(size=classes.shape) * 2.0 ** (classes / 8.0 - 5)
+        distances[:, ::37] = random.integers(-32000, 32000, distances[:, ::37].shape)
+        found.append(tables.choose(group, np.float32(distances), classes))
+    return found
 
 
-def test_residuals_of_all_classes_come_back(tables, residuals_of_all_classes):
+@pytest.mark.parametrize("picture", [0, 1])
+def test_levels_of_all_classes_come_back(tables, parts, picture):
     """And take as many bits as estimated."""
-    residuals, classes = residuals_of_all_classes
-    _, shifts = symbol_tables(classes)
-    assert (symbols(residuals, shifts) == ESCAPE).sum() > 100 and shifts.max() == 10
-    writer = ResidualWriter(tables)
-    for half in (slice(0, 4000), slice(4000, None)):
-        writer.write(residuals[half], classes[half])
-    code = writer.to_bytes()
-    (bits,) = tables.bits(residuals[None], classes[None])
-    assert len(code) % 4 == 0 and -1 <= 8 * len(code) - bits <= 65 + 0.001 * bits
-    reader = ResidualReader(tables, code)
-    for half in (slice(0, 4000), slice(4000, None)):
-        assert np.array_equal(reader.read(classes[half]), residuals[half])
+    shifts = symbol_tables(parts[0].classes)[1]
+    assert (symbols(parts[0].levels, shifts) == ESCAPE).sum() > 100 and shifts.max() == 10
+    code = tables.write(parts, picture)
+    bits = sum(tables.bits(part)[picture] for part in parts)
+    assert 23 <= 8 * len(code) - bits <= 33 + 0.001 * bits
+    reader = LevelReader(tables, code)
+    for part in parts:
+        levels, between = reader.read(part.group, part.classes[picture])
+        assert np.array_equal(levels, part.levels[picture])
+        assert np.array_equal(between, part.between[picture])
+    reader.finish()
 
 
-def test_bits_are_those_of_each_picture(tables, residuals_of_all_classes):
-    residuals, classes = (array.reshape(2, -1) for array in residuals_of_all_classes)
-    together = tables.bits(residuals, classes)
-    alone = [tables.bits(residuals[i : i + 1], classes[i : i + 1])[0] for i in range(2)]
-    assert together.shape == (2,) and together.tolist() == pytest.approx(alone)
-
-
-@pytest.fixture(scope="module", params=["expected", "shipped"])
-def thrifty_tables(request, tables, codec):
-    return tables if request.param == "expected" else SymbolTables(codec.counts)
-
-
-def test_the_residual_that_costs_least_is_chosen(thrifty_tables):
-    """In squared steps and bits, whose sign is not yet known: the nearest, or one nearer to 0.
-
-    That is no question where low bits are coded as they are, nor for those far out.
-    """
-    random = np.random.default_rng(0)
-    classes = np.repeat(np.arange(129), 400).astype(np.uint8)
-    spread = 2.0 ** (classes / 8.0 - 5)
-    distances = np.float32(random.laplace(size=len(classes)) * spread)
-    distances[::5] = random.uniform(-70, 70, len(distances[::5]))
-
-    def cost(residuals):
-        both = np.int32([residuals, -residuals])
-        bits = [thrifty_tables.bits(one[:, None], classes[:, None]) for one in both]
-        return np.square(distances.astype(float) - residuals) + THRIFT * np.mean(bits, 0)
-
-    nearest = np.rint(distances)
-    one_less = nearest - np.sign(nearest)
-    found = thrifty_tables.choose(distances, classes)
-    assert found.dtype == np.float32
-    asked = (classes < NARROW) & (np.abs(nearest) < LIMIT)
-    assert np.array_equal(found[~asked], nearest[~asked])
-    assert ((found == nearest) | (found == one_less)).all()
-    assert (cost(found) <= np.minimum(cost(nearest), cost(one_less)) + 1e-4)[asked].all()
-    assert (found != nearest).sum() > 200
-    grid = 2, 3, -1
-    again = thrifty_tables.choose(distances[:600].reshape(grid), classes[:600].reshape(grid))
-    assert np.array_equal(again, found[:600].reshape(grid))
-
-
-def test_costs_are_the_same_on_every_machine(thrifty_tables):
-    """Logarithms that are rounded."""
-    assert np.array_equal(thrifty_tables.costs * 256, np.rint(thrifty_tables.costs * 256))
-
-
-def test_bytes_of_another_writer_are_an_error_of_their_own(tables):
-    """Not constriction's AssertionError."""
+def test_a_reader_sees_that_something_is_left_or_lacks(tables, parts):
+    code = tables.write(parts, 0)
+    reader = LevelReader(tables, code)
     with pytest.raises(PayloadError, match="No such codec"):
-        ResidualReader(tables, b"\xff" * 40).read(np.full(100, 20, np.uint8))
+        reader.finish()
+    with pytest.raises(PayloadError, match="it ends too soon"):
+        for part in [*parts, *parts]:
+            reader.read(part.group, part.classes[0])
+    for other in (code + b"x", code[:-1], bytes([code[0] ^ 1]) + code[1:]):
+        reader = LevelReader(tables, other)
+        with pytest.raises(PayloadError, match="No such codec"):
+            for part in parts:
+                reader.read(part.group, part.classes[0])
+            reader.finish()
+
+
+def test_a_picture_beside_another_one_is_chosen_the_same(tables, parts):
+    random = np.random.default_rng(1)
+    distances = np.float32(random.laplace(size=(3, 500)))
+    classes = random.integers(0, CLASSES, (3, 500)).astype(np.uint8)
+    for group in (0, 5):
+        together = tables.choose(group, distances, classes)
+        alone = tables.choose(group, distances[1:2], classes[1:2])
+        assert np.array_equal(together.levels[1:2], alone.levels)
+        assert tables.bits(together)[1] == tables.bits(alone)[0]
+
+
+def test_means_are_rounded(tables):
+    distances = np.float32([[0.4, -0.6, 2.51]])
+    part = tables.choose(0, distances, np.full((1, 3), 40, np.uint8))
+    assert part.levels.tolist() == [[0, -1, 3]] and not part.between.any()
+
+
+def test_bits_are_saved_where_errors_cost_less(tables):
+    """Error and bits together cost less than with other prices, or with none."""
+    random = np.random.default_rng(0)
+    classes = np.repeat(np.arange(16, NARROW, dtype=np.uint8), 400)[None]
+    random.shuffle(classes, axis=1)
+    distances = np.float32(random.laplace(size=classes.shape) * 2.0 ** (classes / 8.0 - 5))
+
+    def cost(part):
+        errors = np.square(distances - marks(part.levels, part.between)).sum()
+        mirrored = tables.bits(part._replace(levels=-part.levels))
+        return errors + THRIFT * (tables.bits(part) + mirrored)[0] / 2
+
+    chosen = cost(tables.choose(5, distances, classes))
+    costs = np.exp2(-tables.costs) * WHOLE
+    costs[..., ESCAPE] *= WHOLE
+    counts = np.rint(costs).astype(int)
+    for thrift in (0, 0.5 * THRIFT, 2 * THRIFT):
+        other = SymbolTables(counts, thrift).choose(5, distances, classes)
+        assert chosen < cost(other) - 1
+
+
+def test_wide_classes_have_no_prices(tables):
+    """Their low bits cost the same; so the levels are those with the least error."""
+    random = np.random.default_rng(0)
+    distances = np.float32(random.laplace(size=(1, 2000)) * 100)
+    found = [
+        tables.choose(3, distances, np.full((1, 2000), scale_class, np.uint8)).levels
+        for scale_class in (NARROW, 128)
+    ]
+    assert np.array_equal(*found)
+
+
+def test_costs_are_the_same_on_every_machine(tables):
+    """Logarithms that are rounded."""
+    assert np.array_equal(tables.costs * 256, np.rint(tables.costs * 256))
+
+
+def test_whole_chances():
+    chances = np.random.default_rng(0).dirichlet(np.full(122, 0.01), (14, 2, 56))
+    counts = whole_chances(chances)
+    assert counts.dtype == np.int32 and counts.min() == 1 and (counts.sum(-1) == WHOLE).all()
+    assert np.abs(counts - WHOLE * chances).max() < 122
 
 
 def test_classes_of_scales():
@@ -125,10 +156,11 @@ def test_symbols():
 
 def test_expected_counts_are_those_of_logistic_distributions():
     counts = expected_counts()
-    assert counts.shape == (NARROW, ESCAPE + 1) and counts.min() >= 1
-    assert np.array_equal(counts[:, :LIMIT], counts[:, LIMIT + 1 : ESCAPE][:, ::-1])
-    assert counts.sum(1) == pytest.approx(2**16, rel=0.003)
-    middle = np.sum(counts[:, 50:71], 1) / 2**16
+    assert counts.shape == (len(GROUPS), 2, NARROW, ESCAPE + 1) and counts.min() >= 1
+    assert (counts == counts[0, 0]).all() and (counts.sum(-1) == WHOLE).all()
+    counts = counts[0, 0]
+    assert np.abs(counts[:, :LIMIT] - counts[:, LIMIT + 1 : ESCAPE][:, ::-1]).max() < 200
+    middle = np.sum(counts[:, 50:71], 1) / WHOLE
     scales = 2 ** ((np.arange(NARROW) + 0.5) / 8 - 5)
     assert middle == pytest.approx(np.tanh(10.5 / scales / 2), abs=0.005)  # within 10.5 of zero
     assert counts[0, LIMIT] > 65300

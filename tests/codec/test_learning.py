@@ -10,7 +10,7 @@ from steglib import load_images, load_model
 from steglib.__main__ import main
 from steglib.codec.codec import Codec
 from steglib.codec.contexts import largest_sums
-from steglib.codec.entropy import LIMIT, expected_counts
+from steglib.codec.entropy import LIMIT, WHOLE, Part, expected_counts
 from steglib.codec.learning import (
     CodecConfig,
     CodecRecipe,
@@ -63,26 +63,31 @@ def test_training_lowers_the_rate(eager):
 
 def test_tables_are_counted_with_steps_of_a_seed(codec):
     found = [learn_tables(codec, [[PHOTOS[:8]]], seed) for seed in (1, 1, 2)]
-    assert found[0].counts.shape == expected_counts().shape and found[0].counts.dtype == np.int32
+    assert (
+        found[0].counts.shape == (2, *expected_counts().shape) and found[0].counts.dtype == np.int32
+    )
     assert np.array_equal(found[0].counts, found[1].counts)
     assert not np.array_equal(found[0].counts, found[2].counts)
     assert found[0].weights is codec.weights and found[0].order is codec.order
 
 
-def test_tables_count_each_source_the_same(codec, monkeypatch):
+def test_small_and_large_pictures_have_tables_of_their_own(codec, monkeypatch):
     """What was never seen keeps the chance of a logistic distribution, and none is impossible."""
 
-    def residuals(codec, pictures, indices):
-        yield np.int32([[pictures.max()]]), np.uint8([[7]])
+    def levels(codec, pictures, indices):
+        yield Part(3, np.int32([[pictures.max()]]), np.array([[True]]), np.uint8([[7]]))
 
-    monkeypatch.setattr(Codec, "residuals", residuals)
+    monkeypatch.setattr(Codec, "levels", levels)
     black, grey = (np.full((1, 8, 8, 3), level, np.uint8) for level in (0, 5))
     counts = learn_tables(codec, [[black] * 30, [grey, black]]).counts
-    chances, expected = (x / x.sum(1, keepdims=True) for x in (counts, expected_counts()))
-    assert counts.min() == 1
-    assert chances[7, [LIMIT, LIMIT + 5]] == pytest.approx([0.75, 0.25], abs=0.01)
-    others = np.arange(len(expected)) != 7
-    assert np.allclose(chances[others], expected[others], atol=3e-3)
+    chances, expected = counts / WHOLE, expected_counts() / WHOLE
+    assert counts.shape == (2, *expected.shape) and counts.min() == 1
+    assert chances[0, 3, 1, 7, LIMIT] == pytest.approx(1, abs=0.01)
+    assert chances[1, 3, 1, 7, [LIMIT, LIMIT + 5]] == pytest.approx([0.5, 0.5], abs=0.01)
+    chances[:, 3, 1, 7] = expected[3, 1, 7]
+    assert np.allclose(chances, expected, atol=3e-3)
+    only = learn_tables(codec, [[black]]).counts
+    assert np.array_equal(only[0], only[1])
 
 
 def test_what_a_recipe_knows_of_its_images():
