@@ -70,7 +70,7 @@ def test_what_is_enough_changes_the_cover_less(hider, pairs):
     changed = [np.mean(images != covers, (1, 2, 3)) for images in (stegos, full)]
     assert (changed[0] < 0.9 * changed[1]).sum() >= 6 and (changed[0] < 1.01 * changed[1]).all()
     psnr = metrics.psnr(secrets, hider.reveal(stegos))
-    assert psnr.min() > 49.7 and psnr.max() < 50.4
+    assert psnr.min() > 49.6 and psnr.max() < 50.4
     whole = coded(hider).hide(covers, pairs[1])
     fits = len(hider.read(whole[0]).data)
     assert fits > 0.99 * hider.channel.capacity((64, 64, 3))
