@@ -118,8 +118,8 @@ def test_the_limit_grows_with_the_side():
 
 def test_detection_error():
     assert detection_error(0, 10**6) == 0.5
-    assert detection_error(0.05, 256 * 256) == pytest.approx(0.377)
-    assert detection_error(0.025, 512 * 512) == pytest.approx(0.377)  # as many for each side
+    assert detection_error(0.05, 256 * 256) == pytest.approx(0.383)
+    assert detection_error(0.025, 512 * 512) == pytest.approx(0.383)  # as many for each side
     assert detection_error(0.02, 256 * 256) > detection_error(0.03, 256 * 256)
 
 
