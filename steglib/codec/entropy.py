@@ -30,7 +30,7 @@ RULERS = 2
 CHANCE = 16  # bits; all chances are multiples of 2^-16
 WHOLE = 1 << CHANCE
 STATE = 4  # bytes of the coder's number
-LEAST = 1 << 24  # that number, when something is written or read
+LEAST = 1 << 24  # that number, before and after something is written
 THRIFT = 0.08  # squared steps that a bit is worth
 
 
@@ -163,11 +163,16 @@ class LevelReader:
     Args:
         tables: the same.
         code: at least four bytes.
+
+    Raises:
+        PayloadError: no coder's number is so small.
     """
 
     def __init__(self, tables: SymbolTables, code: bytes):
         self._tables, self._code = tables, np.frombuffer(code, np.uint8)
         self._at = np.array([int.from_bytes(code[:STATE], "big"), STATE])
+        if self._at[0] < LEAST:  # from 0, `_take` would never end
+            raise PayloadError("No such codec wrote the image's data.")
 
     def read(self, group, classes) -> tuple[np.ndarray, np.ndarray]:
         """The next levels, int32 [k], and whether their marks lie between the steps, bool [k].

@@ -66,9 +66,9 @@ def test_a_reader_sees_that_something_is_left_or_lacks(tables, parts):
     with pytest.raises(PayloadError, match="it ends too soon"):
         for part in [*parts, *parts]:
             reader.read(part.group, part.classes[0])
-    for other in (code + b"x", code[:-1], bytes([code[0] ^ 1]) + code[1:]):
-        reader = LevelReader(tables, other)
+    for other in (code + b"x", code[:-1], bytes([code[0] ^ 1]) + code[1:], bytes(len(code))):
         with pytest.raises(PayloadError, match="No such codec"):
+            reader = LevelReader(tables, other)
             for part in parts:
                 reader.read(part.group, part.classes[0])
             reader.finish()
