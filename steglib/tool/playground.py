@@ -64,7 +64,7 @@ def try_out(hider: Hider, cover: Photo, secret: Photo, file: Path):
     if fitted.shape != secret.image.shape:
         way = "scaled and cropped" if hider.same_size else "scaled"
         lines.append(f"The secret was {way} to {size_of(fitted)}.")
-    lines += [f"{remark}." for remark in remarks]
+    lines += [f"{remark[0].upper()}{remark[1:]}." for remark in remarks]
     if hider.key is None:
         lines.append("There is no password: anyone who has steglib can reveal the secret.")
     return (cover.image, fitted, stego, revealed), lines
