@@ -275,20 +275,24 @@ class Reader:
     """
 
     def __init__(self, design: Design, image):
-        self.design, self._saturation, self._likely = design, saturation(image), None
-        self._bits, self._cells = cells(carried(image, design.places), design.steps)
+        self.design, self._likely = design, None
+        bits, found = cells(carried(image, design.places), design.steps)
+        # Cell, class of saturation and bit as one number: all that a ratio depends on.
+        self._seen = (found * len(design.saturated) + saturation(image).astype(np.int32)) * 2 + bits
 
     def likely_qualities(self) -> list[int]:
         """Indices of `Design.errors`: the two likeliest qualities, then that of all, the others."""
         if self._likely is None:
-            counts = np.bincount(self._cells.reshape(-1), minlength=self.design.errors.shape[1])
-            scores = np.log(self.design.frequencies) @ counts
+            design, count = self.design, self.design.errors.shape[1]
+            seen = np.bincount(self._seen.ravel(), minlength=2 * len(design.saturated) * count)
+            scores = np.log(design.frequencies) @ seen.reshape(count, -1).sum(1)
             self._likely = np.argsort(-scores, kind="stable").tolist()
             self._likely.insert(2, len(scores))
         return self._likely
 
     def ratios(self, quality: int) -> np.ndarray:
         """log P(0) / P(1), float32 [k, rows, columns], by a table of `Design.errors`."""
-        wrong = self.design.errors[quality][self._cells]
-        wrong += self.design.saturated[self._saturation] * (0.5 - wrong)
-        return np.where(self._bits, -1, 1) * np.log((1 - wrong) / wrong)
+        wrong = self.design.errors[quality][:, None]
+        wrong = wrong + self.design.saturated * (0.5 - wrong)
+        ratios = np.log((1 - wrong) / wrong)
+        return np.stack([ratios, -ratios], axis=-1).reshape(-1)[self._seen]

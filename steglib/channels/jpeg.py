@@ -45,7 +45,7 @@ ATTEMPTS = (0, (3, 24)), (1, (3, 24)), (2, (5, 40)), (3, (3, 64)), (3, (6, 64))
 GUESSES = 3  # tables to try: of the two likeliest qualities, and of all together
 FIRST = 6  # of the promises, the worst, are tried before the others
 SAMPLED = 2  # words of each size by which a promise is tried
-PLENTY = 2**23  # bits that are read at once
+PLENTY = 2**25  # bits that are read at once
 FILES = {"png": "png", "jpeg": "jpeg:100:444"}  # what a stego file does to the image
 
 
