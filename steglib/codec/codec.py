@@ -2,13 +2,13 @@
 
 Blocks of 8×8 pixels become 192 coefficients each: cosines in three colours. These are divided by a
 step; `levels` rounds their residuals from what is predicted, with a thought to the bits that saves;
-an entropy coder writes the levels, with tables that `contexts` chooses. The step is about the finest
-whose code fits. Only the picture itself is computed with floats that a machine may round its own
-way; the bits never are.
+`entropy` writes the levels, with tables that `contexts` chooses. The step is about the finest whose
+code fits. Only the picture itself is computed with floats that a machine may round its own way; the
+bits never are.
 
 A tile's code is the index of its step (uint16, big-endian), how far its colours are turned (uint8)
-and what the entropy coder wrote. A large picture's code holds the lengths of its tiles' codes but the
-last (uint32), and these codes.
+and what `entropy` wrote. A large picture's code holds the lengths of its tiles' codes but the last
+(uint32), and these codes.
 """
 
 import functools

@@ -45,17 +45,17 @@ class CodedHider(Hider):
 
     def fit_secret(self, secret, cover) -> np.ndarray:
         """The secret, uint8 [h, w, 3], scaled down where it would get too few bits a pixel."""
-        room = self.channel.capacity(np.shape(cover))
-        pixels = int(8 * room / min(codec.least_bits for codec in self.codecs))
+        rooms = self._rooms(cover)
+        pixels = int(8 * rooms[0] / min(codec.least_bits for codec in self.codecs))
         fitted = scale_to(secret, pixels, MAX_SIDE)
-        while not self._has_room(room, fitted) and pixels > self.min_side**2:
+        while not self._has_room(min(rooms), fitted) and pixels > self.min_side**2:
             pixels //= 2
             fitted = scale_to(secret, pixels, MAX_SIDE)
         return fitted
 
     def fits(self, secret, cover) -> bool:
         """Whether the secret, uint8 [h, w, 3], can be hidden in this cover as it is."""
-        room = self.channel.capacity(np.shape(cover))
+        room = min(self._rooms(cover))
         return max(secret.shape[:2]) <= MAX_SIDE and self._has_room(room, secret)
 
     def hide_remarked(self, cover, secret, **known) -> tuple[np.ndarray, list[str]]:
@@ -124,6 +124,10 @@ class CodedHider(Hider):
         if kind in (Kind.RAW, Kind.LEARNED):
             raise PayloadError(f"The image hides {kind.name} data.")
         return PictureFile(kind.name.lower())
+
+    def _rooms(self, cover):
+        """How many bytes the cover carries, at first and with more protection."""
+        return [channel.capacity(np.shape(cover)) for channel in self.channel.attempts()]
 
     def _has_room(self, room, secret):
         return any(codec.fits(secret, room) for codec in self.codecs)

@@ -17,7 +17,7 @@ BUILDING = {
     "02_model_building": 5,
     "03_training": 5,
     "06_a_better_start": 8,
-    "07_residue_model": 8,
+    "07_residue_model": 9,
     "08_what_survives": 5,
     "09_who_can_see_it": 5,
 }

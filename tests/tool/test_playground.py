@@ -86,7 +86,7 @@ def test_what_is_chosen_is_shown():
 def test_hides_what_was_uploaded_and_links_to_the_file(panel):
     panel.button.click()
     assert "bits in each sample." in panel.message.value and "no password" in panel.message.value
-    assert re.search(r"the secret comes back with about [\d.]+ dB\.", panel.message.value)
+    assert re.search(r"The secret comes back with about [\d.]+ dB\.", panel.message.value)
     stego = linked(panel)
     assert stego == panel.file.read_bytes()
     secret = panel.secret.read().image
