@@ -21,7 +21,7 @@ from concurrent.futures import (
 from multiprocessing import active_children, get_context, parent_process
 from urllib.parse import urlsplit
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from steglib import progress
 
@@ -42,8 +42,14 @@ CLUSTER = (  # help for an option
 @contextlib.contextmanager
 def threads():
     """A pool of threads for one picture; NumPy's own would only wait for each other."""
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(THREADS) as pool:
+    with _libraries().limit(limits=1, user_api="blas"), ThreadPoolExecutor(THREADS) as pool:
         yield pool
+
+
+@functools.cache
+def _libraries():
+    """Those with threads of their own; to find them takes milliseconds."""
+    return ThreadpoolController()
 
 
 def be_modest():

@@ -6,12 +6,10 @@ moves it to where none of the promised qualities is likely to carry it over into
 weighs that risk against what the move costs the cover.
 """
 
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from steglib import workers
 from steglib.channels.polar import scattered
@@ -168,7 +166,7 @@ def render(image, places, wanted) -> np.ndarray:
         aim = strip - carried(image[part], places)
         stego[part] = _rendered(image[part], places, strip, aim, ROUNDS)
 
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers.THREADS) as pool:
+    with workers.threads() as pool:
         list(pool.map(fill, range(0, rows, STRIP)))
     return stego
 

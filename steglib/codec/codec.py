@@ -257,27 +257,22 @@ class Codec:
         return indices
 
     def _encode_batch(self, pictures, size, enough):
-        """Small pictures, of one tile each: bits are counted until the steps are found."""
+        """Small pictures, of one tile each, which are written in each of few passes."""
         sides, turns = pictures.shape[1:3], self._turns(pictures)
         coefficients = self._coefficients(pictures, turns)
-        samples, finest = coefficients[0].size, None
+        samples, finest, codes = coefficients[0].size, None, [None] * len(pictures)
         if enough is not None:
             finest = self._finest_needed([coefficients], enough)
-        search = StepSearch(
-            _symbol_bits(size) / samples, forecast_bits(coefficients), finest=finest
-        )
-        while search.open.size:
+        budget = 8 * (size - HEAD) / samples
+        search = StepSearch(budget, forecast_bits(coefficients), finest=finest)
+        while (left := search.open).size:
             indices = search.propose()
-            bits = self._count_bits(coefficients[search.open], indices)
-            search.record(indices, bits / samples)
-        indices, codes = search.finest, []
-        _check_room((indices < STEPS).all(), sides, size)
-        for i, (body, error) in enumerate(zip(*self._write(coefficients, indices), strict=True)):
-            while len(body) + HEAD > size:  # the estimate lacked a byte
-                indices[i] += 1
-                _check_room(indices[i] < STEPS, sides, size)
-                (body,), (error,) = self._write(coefficients[i : i + 1], indices[i : i + 1])
-            codes.append((_head(indices[i], turns[i]) + body, error / samples + ROUNDING))
+            bodies, errors = self._write(coefficients[left], indices)
+            search.record(indices, 8 * np.array([len(body) for body in bodies]) / samples)
+            for i, index, body, error in zip(left, indices, bodies, errors, strict=True):
+                if len(body) + HEAD <= size:  # each that fits is finer than those before
+                    codes[i] = _head(index, turns[i]) + body, error / samples + ROUNDING
+        _check_room(all(codes), sides, size)
         return codes
 
     def _encode_tiled(self, picture, size, enough, pool):
