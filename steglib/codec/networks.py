@@ -6,7 +6,11 @@ from keras import layers, ops
 
 from steglib.codec.contexts import (
     BRIGHTEST,
+    EXACT,
     GROUPS,
+    LARGEST,
+    PREDICTING_WEIGHT,
+    QUARTER,
     SIXTEENTH,
     STARTS,
     code_groups,
@@ -17,6 +21,8 @@ from steglib.codec.contexts import (
 
 THRIFT = 0.1  # squared steps that a bit is worth, in training
 DEAREST = 8.0  # bits that the step away from 0 takes at most
+# The weights that predict a value add up to less, so that every sum is exact, even when rounded.
+MOST = 0.85 * EXACT * QUARTER * PREDICTING_WEIGHT / LARGEST
 
 
 class KerasMath:
@@ -53,6 +59,14 @@ class KerasMath:
             return layer(ops.concatenate(self._parts, -1))
 
 
+class SmallSums(keras.constraints.Constraint):
+    """Scales the weights of an output down whose sizes add up to more than `MOST`."""
+
+    def __call__(self, kernel):
+        sums = ops.sum(ops.abs(kernel), 0, keepdims=True)
+        return kernel * (MOST / ops.maximum(sums, MOST))
+
+
 class WholeDense(layers.Layer):
     """A dense layer whose weights are rounded to multiples of a unit; gradients pass.
 
@@ -60,18 +74,17 @@ class WholeDense(layers.Layer):
         outputs: how many.
         unit: of the weights.
         bias: what it begins with; None for no bias.
-        kernel_initializer: as in Keras.
+        kernel: options of its `add_weight`.
     """
 
-    def __init__(self, outputs, unit, bias=None, kernel_initializer="glorot_uniform", **kwargs):
+    def __init__(self, outputs, unit, bias=None, kernel=None, **kwargs):
         super().__init__(**kwargs)
         self.outputs, self.unit, self.first = outputs, unit, bias
-        self.kernel_initializer, self.bias = kernel_initializer, None
+        self.options, self.bias = kernel or {}, None
 
     def build(self, shape):
-        self.kernel = self.add_weight(
-            shape=(shape[-1], self.outputs), initializer=self.kernel_initializer, name="kernel"
-        )
+        sides = shape[-1], self.outputs
+        self.kernel = self.add_weight(shape=sides, name="kernel", **self.options)
         if self.first is not None:
             constant = keras.initializers.Constant(self.first)
             self.bias = self.add_weight(shape=(self.outputs,), initializer=constant, name="bias")
@@ -99,11 +112,12 @@ class ContextNetwork(keras.Model):
         self.network = {}
         for name, (limits, outputs) in layer_limits().items():
             first = 6.0 if name.startswith("means_scale") else 0.0  # means are large
+            predicts = {"initializer": "zeros", "constraint": SmallSums()}
             layer = WholeDense(
                 outputs,
                 weight_unit(name),
                 first if has_bias(name) else None,
-                "zeros" if name.startswith("predict") else "glorot_uniform",
+                predicts if name.startswith("predict") else {"initializer": "glorot_uniform"},
                 name=name,
             )
             layer.build((None, len(limits)))

@@ -1,13 +1,16 @@
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from steglib.codec.contexts import (
+    EXACT,
     GROUPS,
     STARTS,
     ExactMath,
     code_groups,
     exact_layers,
+    largest_sums,
     layer_limits,
     weight_unit,
 )
@@ -55,6 +58,19 @@ def test_a_network_begins_with_no_prediction_and_can_be_exact():
     assert set(exact_layers(weights)) == set(layer_limits())
     for name, array in weights.items():
         assert name.startswith("predict") <= (array == 0).all()
+
+
+def test_weights_stay_so_small_that_sums_are_exact():
+    """However short and violent a training is."""
+    network = ContextNetwork()
+    random = np.random.default_rng(0)
+    inputs = (random.normal(size=(2, 3, 4, 192)).astype(np.float32) * 30, np.float32([[0], [1]]))
+    network.compile(keras.optimizers.Adam(0.1), rate_loss)
+    network.fit(inputs, np.zeros(2), epochs=3, verbose=0)
+    weights = exact_weights(network)
+    sums = largest_sums(weights)
+    predicting = [sums[name] for name in sums if name.startswith("predict")]
+    assert EXACT / 2 < max(predicting) <= EXACT
 
 
 @pytest.mark.parametrize("index", [300, 900, 1500])
