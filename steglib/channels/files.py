@@ -16,11 +16,10 @@ LARGEST = 2**30  # bytes: what claims to be more is a bomb, not a file
 SIZE = 1, 1  # height and width, of which a file has none
 LONGEST = 255  # bytes of a name, as on nearly every disk
 RAW_LZMA = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
-# On Windows; what controls a terminal; what turns letters around; what was no UTF-8.
+# Windows forbids some; others control a terminal, turn letters around, or were no UTF-8.
 FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufffd]')
-RESERVED = re.compile(
-    r"(CON|PRN|AUX|NUL|COM[\d¹²³]|LPT[\d¹²³])(\..*)?", re.IGNORECASE
-)  # on Windows
+# Windows keeps these for devices.
+RESERVED = re.compile(r"(CON|PRN|AUX|NUL|COM[\d¹²³]|LPT[\d¹²³])(\..*)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)

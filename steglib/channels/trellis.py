@@ -95,7 +95,8 @@ class Trellis:
         Args:
             residues: of the samples, uint8 [n].
             costs: gives for some of the samples what it costs to add 0, 1, … to their residues,
-                [base, k]: whole numbers up to 2000, or float32, infinite for what cannot be.
+                [base, k]: whole numbers up to 2000, which float32 adds exactly, so that all
+                machines choose the same; or float32. Infinite for what cannot be.
             symbols: uint8 [count], count ≤ n.
 
         Returns:

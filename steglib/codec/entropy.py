@@ -101,12 +101,9 @@ class SymbolTables:
 
     def bits(self, part) -> np.ndarray:
         """What a `Part` of n pictures takes, float64 [n]."""
-        shifts = SHIFTS[part.classes]
-        costs = self.costs[part.group]
-        found = costs[
-            part.between.astype(np.uint8), ROWS[part.classes], symbols(part.levels, shifts)
-        ]
-        return (found + shifts).sum(1)
+        ruler, row, shifts = part.between.astype(np.uint8), ROWS[part.classes], SHIFTS[part.classes]
+        found = symbols(part.levels, shifts)
+        return (self.costs[part.group][ruler, row, found] + shifts).sum(1)
 
     def choose(self, group, distances, classes) -> "Part":
         """The levels that cost least, in squared steps and bits; of the means, the nearest.

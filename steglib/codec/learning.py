@@ -169,9 +169,9 @@ def _count_symbols(codec, batches, random):
     seen = np.zeros(expected.shape)
     for some in batches:
         for part in codec.levels(some, random.integers(0, 6 * 256, len(some))):
-            tables, shifts = entropy.symbol_tables(part.classes)
-            found = entropy.symbols(part.levels, shifts)
-            np.add.at(seen[part.group], (part.between.astype(np.uint8), tables, found), 1)
+            ruler, row = part.between.astype(np.uint8), entropy.ROWS[part.classes]
+            found = entropy.symbols(part.levels, entropy.SHIFTS[part.classes])
+            np.add.at(seen[part.group], (ruler, row, found), 1)
     seen = seen / seen.sum() + PRIOR * expected / entropy.WHOLE
     return entropy.whole_chances(seen / seen.sum(-1, keepdims=True))
 
