@@ -1,6 +1,7 @@
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -90,5 +91,7 @@ def run_python():
 
 @pytest.fixture
 def quick_scrypt(monkeypatch):
-    """scrypt with an 8192nd of the work."""
+    """scrypt with an 8192nd of the work, and the same salts in each run of a test."""
+    drawn = np.random.default_rng(0).bytes
+    monkeypatch.setattr(sealing, "os", SimpleNamespace(urandom=drawn))
     monkeypatch.setattr(sealing, "Scrypt", lambda n, **others: Scrypt(n=n >> 13, **others))

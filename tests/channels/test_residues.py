@@ -618,7 +618,7 @@ def test_any_column_may_be_painted_over(shape):
         assert extract(painted).data == b"data"
 
 
-@pytest.mark.parametrize("code, part", [(5, 1), (1.45, 1), (2.32, 0.8)])
+@pytest.mark.parametrize("code, part", [(5, 1), (1.45, 0.9), (2.32, 0.75)])
 @pytest.mark.parametrize("key", [None, KEY])
 @pytest.mark.parametrize("level, share", [(1, 0.03), (2, 0.08), (3, 0.17)])
 def test_painted_over(quick_scrypt, code, part, key, level, share):
