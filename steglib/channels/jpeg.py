@@ -12,7 +12,6 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -237,7 +236,7 @@ class JpegChannel(Channel):
 
     def _lost(self, plan, stego, lines, wanted):
         """Those of the lines of damage after which not all is read as it was."""
-        with ThreadPoolExecutor(workers.THREADS) as pool:
+        with workers.threads() as pool:
             readers = pool.map(lambda line: Reader(self._design, damaged(stego, line)), lines)
             left = list(zip(lines, readers, strict=True))
         for guess in range(GUESSES):
