@@ -148,7 +148,8 @@ class CodedHider(Hider):
             )
         stegos, left = [None] * len(covers), list(range(len(covers)))
         for channel in self.channel.attempts():
-            broken = {i: channel.probe(covers[i]) for i in left}
+            # Where only a whole secret broke a promise, the next channel is likely to hold it.
+            broken = {i: channel.probe(covers[i]) if stegos[i] is None else [] for i in left}
             trying = [i for i in left if not broken[i]]
             codes = encode(trying, channel.capacity(covers.shape[1:]))
             for i, (kind, code, _) in zip(trying, codes, strict=True):

@@ -76,6 +76,32 @@ def test_what_is_enough_changes_the_cover_less(hider, pairs):
     assert fits > 0.99 * hider.channel.capacity((64, 64, 3))
 
 
+def test_more_protection_is_tried_until_it_holds(hider, pairs):
+    """Each cover is probed before a secret is coded for it, but not once its secret broke it."""
+    probed = []
+
+    class Frail(ResidueChannel):
+        def attempts(self):
+            return [Frail(base) for base in (16, 8, 4, 2)]
+
+        def probe(self, cover):
+            probed.append(self.name)
+            return ["probe"] * (self.name == "base 16")
+
+        def broken(self, stego, data):
+            return ["whole"] * (self.name != "base 2")
+
+        def remarks(self, broken):
+            return [*broken, self.name]
+
+    stego, remarks = CodedHider(hider.codec, Frail(), "frail").hide_remarked(
+        pairs[0][0], pairs[1][0]
+    )
+    assert hider.read(stego).layout == Layout(2) and probed == ["base 16", "base 8"]
+    said = ["probe", "base 16", "whole", "base 8", "whole", "base 4", "base 2"]
+    assert remarks[: len(said)] == said
+
+
 def test_a_small_secret_in_a_large_cover(hider, pairs):
     """Few of its samples change, each by one grey level."""
     cover = np.tile(np.concatenate(pairs[0], 1), (8, 1, 1))
