@@ -8,8 +8,10 @@ from steglib import LSB, hide_and_reveal
 from steglib.channels.frame import Kind, PayloadError
 from steglib.channels.residues import ResidueChannel, expected_psnr
 from steglib.evaluation import metrics
+from steglib.models import baselines
 from steglib.models.baselines import PictureFile
 from steglib.models.coded import CodedHider
+from steglib.research.photographs import collage
 
 FORMATS = ["jpeg", "webp", "avif", "jpeg2000"]
 
@@ -71,6 +73,27 @@ def test_the_best_file_that_fits_is_taken(size, pairs):
             psnrs.append(metrics.psnr(secret[None], np.asarray(Image.open(file))[None])[0])
     decoded = codec.decode(codec.encode(secret[None], size), 64, 64)
     assert metrics.psnr(secret[None], decoded)[0] >= max(psnrs)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_few_files_of_a_large_picture_are_tried(format, monkeypatch):
+    """And yet one is found that errs hardly more than the best of a whole search."""
+    picture, codec, saved = collage((128, 2100)), PictureFile(format), []
+
+    def save(picture, options):
+        saved.append(picture.shape)
+        return PictureFile._save(codec, picture, options)
+
+    monkeypatch.setattr(codec, "_save", save)
+    size = picture.size // 24  # 1 bit for a pixel
+    ((code, error),) = codec.encode_measured(picture[None], size)
+    assert len(code) <= size and saved.count(picture.shape) <= 3 * len(codec._options)
+    monkeypatch.setattr(baselines, "is_large", lambda height, width: False)
+    ((_, least),) = codec.encode_measured(picture[None], size)
+    assert error < 1.1 * least
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="2100×128 pixels does not fit 50 bytes"):
+        codec.encode(picture[None], 50)
 
 
 @pytest.mark.parametrize("format", FORMATS)
