@@ -23,6 +23,7 @@ from steglib.steganalysis.simulators import SIMULATORS, change_probabilities, si
 
 HIDERS = *zoo.scored(), "jpeg-proof:75", "quiet:0.05", "quiet"
 RATES = 0.4, 0.1, 0.05  # bits a sample, of simulators
+MOST = 8  # squares of a photograph
 KEY = b"red team"  # of hiders that take one
 COSTS = {  # which the aware attacker takes for those of an opponent
     "HILL": prices.hill,
@@ -41,14 +42,12 @@ class Opponent(NamedTuple):
             which these are.
         costs: of changes, for who knows them; None where there are none.
         rate: bits a sample, for who knows them; None: as "quiet" takes them by itself.
-        most: squares of a photograph to take: few where hiding takes long.
     """
 
     name: str
     make: Callable
     costs: Callable | None = None
     rate: float | None = None
-    most: int = 8
 
 
 def simulated(name: str, rate: float) -> Opponent:
@@ -72,7 +71,7 @@ def hidden(spec: str) -> Opponent:
         taken = [i for i, stego in enumerate(found) if stego is not None]
         return np.array([found[i] for i in taken], np.uint8), np.array(taken, int)
 
-    return Opponent(hider.name, make, COSTS.get(name), options.get("rate"), 2)
+    return Opponent(hider.name, make, COSTS.get(name), options.get("rate"))
 
 
 def red_team(photos, hiders=HIDERS, rates=RATES, side: int = 256, splits: int = 10) -> pd.DataFrame:
@@ -93,7 +92,7 @@ def red_team(photos, hiders=HIDERS, rates=RATES, side: int = 256, splits: int = 
     opponents += [simulated(name, rate) for name in SIMULATORS for rate in rates]
     rows = {}
     for opponent in tqdm(opponents, "Opponents"):
-        covers, photographs = cut_squares(photos, side, opponent.most)
+        covers, photographs = cut_squares(photos, side, MOST)
         stegos, taken = opponent.make(covers)
         row = rows[opponent.name] = {"images": len(taken)}
         if len(np.unique(photographs[taken])) < 2:
@@ -120,8 +119,8 @@ def elsewhere(photos, others, rates=RATES, side: int = 256, splits: int = 10) ->
     """
     opponents, rows = [simulated(name, rate) for name in SIMULATORS for rate in rates], {}
     for opponent in tqdm(opponents, "Opponents"):
-        covers, photographs = cut_squares(photos, side, opponent.most)
-        tested, _ = cut_squares(others, side, opponent.most)
+        covers, photographs = cut_squares(photos, side, MOST)
+        tested, _ = cut_squares(others, side, MOST)
         detector, stegos = FeatureDetector(), opponent.make(covers)[0]
         found = detect(detector, covers, stegos, photographs, splits)
         known = detector.observe(covers), detector.observe(stegos)
